@@ -1,0 +1,89 @@
+"""Every role and binding ever seen, and each of its versions."""
+
+import hashlib
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils import timezone
+
+from alerts.models.audit_event import AuditEvent
+from alerts.models.cluster import Cluster
+
+
+class AccessObject(models.Model):
+    """A role or binding by its name. What it was at some time is in its versions; a new uid is a version too."""
+
+    class Kind(models.TextChoices):
+        """The four kinds of rbac.authorization.k8s.io."""
+
+        CLUSTER_ROLE = "ClusterRole", "ClusterRole"
+        ROLE = "Role", "Role"
+        CLUSTER_ROLE_BINDING = "ClusterRoleBinding", "ClusterRoleBinding"
+        ROLE_BINDING = "RoleBinding", "RoleBinding"
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="access_objects")
+    # Names have no length limit, and a database's index has: the digest is what is unique.
+    digest = models.CharField(max_length=64, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    namespace = models.TextField(blank=True, default="")
+    name = models.TextField()
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["cluster", "digest"], name="access_object_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+    @staticmethod
+    def digest_of(kind: str, namespace: str, name: str) -> str:
+        """Return the key of an object in its cluster."""
+        return hashlib.sha256("\0".join((kind, namespace, name)).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @classmethod
+    def named(cls, cluster: Cluster, kind: str, namespace: str, name: str) -> Self:
+        """Return the object of that name, made if it was never seen."""
+        found, _ = cls.objects.get_or_create(
+            cluster=cluster,
+            digest=cls.digest_of(kind, namespace, name),
+            defaults={"kind": kind, "namespace": namespace, "name": name},
+        )
+        return found
+
+    def latest(self) -> "AccessVersion | None":
+        """Return the newest version, or None where nothing but the name is known."""
+        return self.versions.order_by("-at", "-pk").first()
+
+
+class AccessVersion(models.Model):
+    """A role or binding as it stood from one moment on, seen in an event or in a listing of the cluster."""
+
+    class Source(models.TextChoices):
+        """How we know."""
+
+        EVENT = "event", "audit event"
+        LISTING = "listing", "listing of the cluster"
+
+    object = models.ForeignKey(AccessObject, on_delete=models.CASCADE, related_name="versions")
+    source = models.CharField(max_length=8, choices=Source)
+    event = models.ForeignKey(AuditEvent, on_delete=models.PROTECT, null=True, related_name="versions")
+    at = models.DateTimeField(default=timezone.now, help_text="Of the event, or of the listing")
+    uid = models.CharField(max_length=64, blank=True)
+    resource_version = models.CharField(max_length=64, blank=True)
+    deletion = models.BooleanField(default=False, help_text="From here on the object does not exist")
+    # None where the event was logged without its objects: unknown, which is not empty.
+    manifest = models.JSONField(null=True, help_text="The object, without managedFields")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["object", "uid", "resource_version", "deletion"],
+                condition=~models.Q(resource_version=""),
+                name="access_version_once",
+            ),
+            models.UniqueConstraint(fields=["object", "event"], name="access_version_once_an_event"),
+        ]
+        ordering: ClassVar = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.object} @ {self.resource_version or self.at.isoformat()}"

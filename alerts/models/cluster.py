@@ -1,0 +1,79 @@
+"""A Kubernetes cluster that sends us its audit events."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from alerts.models import credential
+
+
+class Cluster(models.Model):
+    """A cluster: how it authenticates to us, how we reach it, and what we may do there."""
+
+    name = models.CharField(
+        max_length=63,
+        unique=True,
+        validators=[
+            RegexValidator(r"\A[a-z0-9]([a-z0-9-]*[a-z0-9])?\Z", "Use lower-case letters, digits and hyphens.")
+        ],
+    )
+    hook_token_hash = models.CharField(max_length=64, editable=False)
+    previous_hook_token_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
+
+    api_address = models.URLField("API address", blank=True, default="")
+    certificate_authority = models.TextField(blank=True, default="", help_text="PEM")
+    sealed_api_token = models.BinaryField(null=True, editable=False)
+    readable = models.BooleanField(default=False, help_text="Rolecall may read RBAC objects there.")
+    revocable = models.BooleanField(default=False, help_text="Rolecall may delete roles and bindings there.")
+    private_address_allowed = models.BooleanField(
+        default=False, help_text="The API address may be a private or loopback one."
+    )
+
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_batch_at = models.DateTimeField(null=True, editable=False)
+    last_event_at = models.DateTimeField(null=True, editable=False)
+    inventory_at = models.DateTimeField(null=True, editable=False)
+    inventory_error = models.TextField(blank=True, default="", editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def issue_hook_token(self) -> str:
+        """Return a new hook token, which cannot be shown again; the one before stays valid for the change-over."""
+        token = secrets.token_urlsafe(32)
+        self.previous_hook_token_hash = self.hook_token_hash
+        self.hook_token_hash = hashlib.sha256(token.encode()).hexdigest()
+        return token
+
+    def accepts(self, token: str) -> bool:
+        """Tell whether this is one of the cluster's hook tokens, in constant time."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        current = hmac.compare_digest(digest, self.hook_token_hash)
+        previous = hmac.compare_digest(digest, self.previous_hook_token_hash)
+        return current or previous
+
+    def set_api_token(self, token: str) -> None:
+        """Keep the token for the cluster's API, encrypted."""
+        self.sealed_api_token = credential.encrypt(token)
+
+    def api_token(self) -> str:
+        """Return the token for the cluster's API, or the empty string where none is kept.
+
+        Raises CredentialLost where no key decrypts it.
+        """
+        return credential.decrypt(self.sealed_api_token) if self.sealed_api_token else ""
+
+    def heard_from(self, at: datetime) -> None:
+        """Note that the cluster's newest event so far is of `at`."""
+        if self.last_event_at is None or self.last_event_at < at:
+            Cluster.objects.filter(pk=self.pk).update(last_event_at=at)
+            self.last_event_at = at

@@ -1,0 +1,74 @@
+"""A revoke: planned, rehearsed, run, and verified."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from alerts.models.alert import Alert
+
+
+class Revocation(models.Model):
+    """One plan to take a role away, and what became of it. A new plan is a new row; nothing is planned over."""
+
+    class Mode(models.TextChoices):
+        """How much goes."""
+
+        REVOKE = "revoke", "Revoke"
+        UNBIND = "unbind", "Unbind"
+        CONTAIN = "contain", "Contain"
+
+    class State(models.TextChoices):
+        """How far it has come."""
+
+        PLANNED = "planned", "Planned"
+        REFUSED = "refused", "Refused"
+        SCHEDULED = "scheduled", "Scheduled"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        PARTLY = "partly", "Partly done"
+        FAILED = "failed", "Failed"
+        CALLED_OFF = "called_off", "Called off"
+        STALE = "stale", "Out of date"
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="revocations")
+    mode = models.CharField(max_length=8, choices=Mode, default=Mode.REVOKE)
+    state = models.CharField(max_length=12, choices=State, default=State.PLANNED)
+    digest = models.CharField(max_length=64, help_text="Of the plan")
+    plan = models.JSONField(
+        help_text="Each object's kind, namespace, name, uid, resourceVersion and manifest, in order"
+    )
+    rehearsal = models.JSONField(default=list, help_text="The cluster's answer to each, by dryRun=All")
+    warnings = models.JSONField(default=list)
+    refusals = models.JSONField(default=list)
+    effects = models.JSONField(default=dict, help_text="Every binding there is, who loses what, and what would break")
+    planned_at = models.DateTimeField(default=timezone.now)
+    reason = models.TextField(blank=True, default="")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    requested_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True, help_text="End of the grace in which it can be called off")
+    called_off_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    leased_until = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    results = models.JSONField(default=list, help_text="What happened to each object, and how it was verified")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["alert"],
+                condition=models.Q(state__in=["scheduled", "running"]),
+                name="revocation_one_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["planned", "refused", "stale"]) | models.Q(requested_by__isnull=False),
+                name="revocation_run_for_somebody",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["state", "due_at"], name="revocation_due")]
+        ordering: ClassVar = ["-planned_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.mode} for {self.alert.reference}: {self.state}"

@@ -1,0 +1,19 @@
+"""The Celery application. The broker carries wake-ups only; the database row is the truth."""
+
+import os
+
+from celery import Celery
+from celery.platforms import set_pdeathsig
+from celery.signals import beat_embedded_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "triage.settings")
+
+app = Celery("triage")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@beat_embedded_init.connect
+def end_with_the_worker(**_: object) -> None:
+    """Let the schedule's process end with the worker that embeds it, as Celery does for its pool processes."""
+    set_pdeathsig("SIGKILL")
