@@ -1,0 +1,58 @@
+"""Showing what an attacker may have written: every invisible character becomes an escape that can be seen."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from alerts.audit import visible as visible_text
+
+register = template.Library()
+
+
+@register.filter
+def visible(value: Any) -> str:
+    """Return the value as one visible line; Django escapes it afterwards like any other text."""
+    return visible_text.visible("" if value is None else str(value))
+
+
+@register.simple_tag
+def story(parts: list[list[str]]) -> SafeString:
+    """Render an alert's first line from its pairs of emphasis (empty, "strong" or "code") and text."""
+    forms = {"strong": "<b>{}</b>", "code": "<code>{}</code>"}
+    return format_html_join(
+        "", "{}", ((format_html(forms.get(emphasis, "{}"), visible(text)),) for emphasis, text in parts)
+    )
+
+
+@register.simple_tag
+def when(at: datetime | str | None) -> SafeString:
+    """Render a time in UTC with how long ago it was; the reader's own time is added where there is JavaScript."""
+    if not at:
+        return format_html('<span class="soft">{}</span>', "never")
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", age(at)
+    )
+
+
+@register.filter
+def age(at: datetime) -> str:
+    """Return how long ago it was, or how long it is until then, in one unit: "12 min", "3 h"."""
+    seconds = abs((timezone.now() - at).total_seconds())
+    for limit, unit, size in ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600)):
+        if seconds < limit:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds // 86_400)} d"
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return the value as indented JSON, in which every invisible character is an escape."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "\n".join(visible_text.visible(line) for line in text.split("\n"))

@@ -1,0 +1,1 @@
+"""Every page, one module each: load, call, render."""

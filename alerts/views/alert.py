@@ -1,0 +1,108 @@
+"""The alert: its story, three questions and five steps, and everything that was said and done about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from alerts import lifecycle, playbook
+from alerts.lifecycle import Status
+from alerts.models import Alert, Answer, Note, Step
+from alerts.services import queue, revocation
+from alerts.views.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A step as the page shows it."""
+
+    step: Step
+    definition: playbook.Step
+    evidence: dict[str, Any]
+    answer: Answer | None
+    number: int
+    opened: bool
+    earlier: int
+
+    @property
+    def template(self) -> str:
+        """The template of its body."""
+        return f"alerts/steps/{self.step.key}.html"
+
+
+@require_GET
+def alert(request: Request, pk: int) -> HttpResponse:
+    """Show an alert."""
+    found = get_object_or_404(Alert.objects.select_related("cluster", "assignee", "object"), pk=pk)
+    return render_alert(request, found, view=request.GET)
+
+
+def render_alert(
+    request: Request, alert: Alert, *, view: QueryDict, problem: str = "", status: int = 200
+) -> HttpResponse:
+    """Render an alert as a whole page, or as its inner part to htmx; `problem` says why something was not done."""
+    template = "alerts/alert.html#alert" if request.htmx else "alerts/alert.html"
+    context = context_of(request, alert, view=view) | {"problem": problem}
+    response = render(request, template, context, status=status)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, Any]:
+    """Return everything the alert's page shows."""
+    user, seen_in = request.user, queue.Filter.of(view)
+    steps = _steps(alert)
+    answered = frozenset(each.step.key for each in steps if each.answer)
+    return {
+        "alert": alert,
+        "view": seen_in,
+        "place": queue.place(alert, seen_in, seen_by=user),
+        "investigation": [each for each in steps if each.definition.part == playbook.Part.INVESTIGATION],
+        "resolution": [each for each in steps if each.definition.part == playbook.Part.RESOLUTION],
+        "notes": Note.objects.filter(alert=alert).select_related("author").prefetch_related("revisions"),
+        "activities": alert.activities.select_related("by").order_by("-pk")[:50],
+        "events": alert.events.all(),
+        "statuses": [(str(move), lifecycle.LABELS[move]) for move in _moves(alert)],
+        "verdicts": [
+            (verdict, meaning, lifecycle.unanswered(verdict, answered))
+            for verdict, meaning in lifecycle.VERDICTS.items()
+        ],
+        "people": User.objects.with_perm("alerts.triage_alert").filter(is_active=True).order_by("username"),
+        "overdue": alert.respond_by is not None and alert.is_open() and alert.respond_by < timezone.now(),
+        "revocation": revocation.current(alert),
+        "may_triage": user.has_perm("alerts.triage_alert"),
+        "may_revoke": user.has_perm("alerts.revoke_role"),
+    }
+
+
+def _steps(alert: Alert) -> list[StepView]:
+    """Return the alert's steps in the playbook's order; the first unanswered question is opened."""
+    rows = {step.key: step for step in alert.steps.prefetch_related("answers__by")}
+    shown: list[StepView] = []
+    for number, definition in enumerate(playbook.STEPS, start=1):
+        step = rows[definition.key]
+        answers = list(step.answers.all())
+        answer = answers[-1] if step.outcome and answers else None
+        first_open = answer is None and all(each.answer for each in shown)
+        shown.append(
+            StepView(
+                step=step,
+                definition=definition,
+                evidence=alert.evidence.get(definition.key, {}),
+                answer=answer,
+                number=number if number <= len(playbook.INVESTIGATION) else number - len(playbook.INVESTIGATION),
+                opened=first_open,
+                earlier=max(len(answers) - 1, 0),
+            )
+        )
+    return shown
+
+
+def _moves(alert: Alert) -> list[Status]:
+    return [
+        move for move in lifecycle.LABELS if move in lifecycle.MOVES[Status(alert.status)] and move != Status.CLOSED
+    ]

@@ -1,0 +1,52 @@
+"""What the bar at the top of every page shows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from alerts.models import Cluster
+from alerts.templatetags.untrusted import age
+
+PAGES = {"queue": "Queue", "roles": "Roles", "stakeholders": "Stakeholders", "clusters": "Clusters"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the main navigation."""
+
+    title: str
+    address: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether audit events keep coming, in a few words."""
+
+    good: bool
+    text: str
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return the navigation and the health of the stream, for people who are logged in."""
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return {}
+    here = request.resolver_match.url_name if request.resolver_match else ""
+    pages = PAGES | ({"mailbox": "Mailbox"} if settings.MAILBOX_DIR else {})
+    entries = [Entry(title, reverse(f"alerts:{page}"), here == page) for page, title in pages.items()]
+    return {"bar": {"pages": entries, "health": health()}}
+
+
+def health() -> Health:
+    """Tell how many clusters there are and when the last batch came from any of them."""
+    received = list(Cluster.objects.values_list("last_batch_at", flat=True))
+    if not received:
+        return Health(good=False, text="no cluster yet")
+    clusters = "1 cluster" if len(received) == 1 else f"{len(received)} clusters"
+    heard = [at for at in received if at]
+    if not heard:
+        return Health(good=False, text=f"{clusters} · nothing received yet")
+    return Health(good=len(heard) == len(received), text=f"{clusters} · last event {age(max(heard))} ago")

@@ -1,0 +1,93 @@
+"""The queue: what waits for an analyst."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from alerts import lifecycle
+from alerts.lifecycle import MoveRefused, Verdict
+from alerts.models import Alert, Cluster
+from alerts.services import queue as triage_queue
+from alerts.services import workflow
+from alerts.views.request import Request, check_may
+
+ROWS_A_PAGE = 50
+
+
+@require_GET
+def queue(request: Request) -> HttpResponse:
+    """Show the queue, or only its table to htmx."""
+    template = "alerts/queue.html#list" if request.htmx else "alerts/queue.html"
+    response = render(request, template, _context(request, request.GET))
+    response["Vary"] = "HX-Request"
+    return response
+
+
+@require_GET
+def newcomers(request: Request) -> HttpResponse:
+    """Tell how many alerts of this view opened since the list was drawn. The list itself never moves."""
+    view = triage_queue.Filter.of(request.GET)
+    since = request.GET.get("since", "")
+    newer = view.alerts(seen_by=request.user).filter(pk__gt=int(since)) if since.isdigit() else Alert.objects.none()
+    context = {"count": newer.count(), "since": since, "view": view}
+    return render(request, "alerts/queue.html#newcomers", context)
+
+
+@require_POST
+def bulk(request: Request) -> HttpResponse:
+    """Do one thing to every selected alert, and say for each what became of it."""
+    check_may(request, "triage_alert")
+    results = [_apply(request, pk) for pk in request.POST.getlist("alert") if pk.isdigit()]
+    if not results:
+        messages.warning(request, "Select at least one alert first.")
+    for reference, problem in results:
+        if problem:
+            messages.error(request, f"{reference}: {problem}")
+    done = [reference for reference, problem in results if not problem]
+    if done:
+        messages.success(request, f"{len(done)} done: {', '.join(done)}.")
+    view = triage_queue.Filter.of(QueryDict(request.POST.get("view", "")))
+    return redirect(reverse("alerts:queue") + view.but())
+
+
+def _apply(request: Request, pk: str) -> tuple[str, str]:
+    """Apply the chosen action to one alert; return its reference and what stood in the way, if anything did."""
+    alert = Alert.objects.filter(pk=int(pk)).first()
+    if alert is None:
+        return f"RC-{pk}", "there is no such alert."
+    try:
+        if request.POST.get("action") == "take":
+            workflow.take(alert, by=request.user, version=alert.version)
+        else:
+            verdict = Verdict(request.POST.get("verdict", ""))
+            reason = request.POST.get("reason", "")
+            workflow.close(alert, verdict, by=request.user, version=alert.version, reason=reason)
+    except ValueError:
+        return alert.reference, "choose a verdict to close it with."
+    except (MoveRefused, workflow.Stale) as problem:
+        return alert.reference, str(problem)
+    return alert.reference, ""
+
+
+def _context(request: Request, query: QueryDict) -> dict[str, Any]:
+    view = triage_queue.Filter.of(query)
+    found = view.alerts(seen_by=request.user)
+    newest = Alert.objects.order_by("-pk").values_list("pk", flat=True).first()
+    return {
+        "view": view,
+        "page": Paginator(found, ROWS_A_PAGE).get_page(query.get("page")),
+        "chips": view.chips(),
+        "newest": newest or 0,
+        "open_count": Alert.objects.open().count(),
+        "severities": Alert.Severity.choices,
+        "statuses": triage_queue.STATUSES.items(),
+        "owners": triage_queue.OWNERS.items(),
+        "clusters": Cluster.objects.values_list("name", flat=True),
+        "verdicts": lifecycle.VERDICTS.items(),
+        "may_triage": request.user.has_perm("alerts.triage_alert"),
+    }
