@@ -10,6 +10,8 @@ from pytest_socket import socket_allow_hosts
 
 from alerts.models import Cluster
 
+pytest_plugins = ["tests.left_out"]
+
 RECORDINGS = Path(__file__).parent.parent / "alerts" / "cluster" / "practice" / "recordings"
 DATA = Path(__file__).parent / "data"
 PASSWORD = "correct horse battery staple"
@@ -23,7 +25,7 @@ def _loopback_only() -> None:
 @pytest.fixture(autouse=True)
 def _settings(settings: Settings, tmp_path: Path) -> None:
     """Keep what tests write out of the installation, and make passwords cheap."""
-    settings.DATA_DIR = tmp_path
+    settings.DATA_DIR = settings.STATIC_ROOT = tmp_path
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

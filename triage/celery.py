@@ -1,10 +1,12 @@
 """The Celery application. The broker carries wake-ups only; the database row is the truth."""
 
 import os
+import signal
 
 from celery import Celery
-from celery.platforms import set_pdeathsig
 from celery.signals import beat_embedded_init
+
+from alerts.management.bound import bind_to_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "triage.settings")
 
@@ -16,4 +18,4 @@ app.autodiscover_tasks()
 @beat_embedded_init.connect
 def end_with_the_worker(**_: object) -> None:
     """Let the schedule's process end with the worker that embeds it, as Celery does for its pool processes."""
-    set_pdeathsig("SIGKILL")
+    bind_to_parent(signal.SIGKILL)

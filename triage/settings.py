@@ -84,7 +84,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 # Background work
 VALKEY_SOCKET = valkey.socket(DATA_DIR)
-CELERY_BROKER_URL = env.str("BROKER_URL", default=f"redis+socket://{VALKEY_SOCKET}?virtual_host=0")
+CELERY_BROKER_URL = env.str("BROKER_URL", default="") or f"redis+socket://{VALKEY_SOCKET}?virtual_host=0"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -101,9 +101,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
+    "max_retries": 0,
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "alerts.tasks.sweep", "schedule": 10.0}}
+# In memory: there is nothing to remember between starts, and no file for two processes to spoil.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "alerts.tasks.sweep", "schedule": 10.0},
+    "inventory": {"task": "alerts.tasks.refresh_inventories", "schedule": 300.0},
+}
 
 # People
 AUTH_PASSWORD_VALIDATORS = [
@@ -154,11 +159,13 @@ USE_I18N = False
 
 # Intake
 HOOK_BODY_LIMIT = env.int("HOOK_BODY_LIMIT", default=64 * 1024 * 1024)
+INBOX_LIMIT = env.int("INBOX_LIMIT", default=200_000)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")
 MAILERS = {
     "default": {
+        "BACKEND": _mail["EMAIL_BACKEND"],
         "OPTIONS": {
             "host": _mail["EMAIL_HOST"],
             "port": _mail["EMAIL_PORT"],
@@ -167,7 +174,7 @@ MAILERS = {
             "use_tls": _mail["EMAIL_USE_TLS"],
             "use_ssl": _mail["EMAIL_USE_SSL"],
             "timeout": 20,
-        }
+        },
     }
 }
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Rolecall <rolecall@localhost>")
