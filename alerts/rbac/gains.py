@@ -1,0 +1,89 @@
+"""Who gains what by a role: what it gives each of its holders that they did not have without it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from alerts.rbac.access import Access, Holder
+from alerts.rbac.capabilities import held
+from alerts.rbac.capability import Held
+from alerts.rbac.comparison import Part, parts
+from alerts.rbac.difference import Boxes, TooMuchWork, subtract
+from alerts.rbac.objects import RoleRef
+from alerts.rbac.rules import Rule, RuleSet
+from alerts.rbac.subjects import Subject
+
+NOBODY: Mapping[Subject, Iterable[str]] = {}
+
+
+@dataclass(frozen=True)
+class NetNew:
+    """What one holder of a role gains by it, at the scope of the binding.
+
+    `gains` are pieces of the role (their rule indexes are the role's) that the holder's other grants did not permit.
+    `capabilities` are those the role gives, `new` those among them that the holder did not have at that scope.
+    `cut_off` is "" or says why `gains` is not worked out.
+    """
+
+    holder: Holder
+    gains: tuple[Part, ...]
+    capabilities: tuple[Held, ...]
+    new: tuple[Held, ...]
+    had_nothing: bool
+    cut_off: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        """Who gains."""
+        return self.holder.subject
+
+    @property
+    def scope(self) -> str:
+        """Where: a namespace, or "" for everywhere."""
+        return self.holder.scope
+
+
+def net_new(
+    access: Access,
+    ref: RoleRef,
+    *,
+    before: Access | None = None,
+    groups: Mapping[Subject, Iterable[str]] = NOBODY,
+) -> tuple[NetNew, ...]:
+    """Return what each holder of a role gains by it, the gravest first.
+
+    `before` is the cluster to compare with: by default the same without the role; give the one with its earlier version
+    to see what a change gave. `groups` are further groups that subjects are known to be in.
+    """
+    earlier = access.without(ref) if before is None else before
+    rules = access.rules(ref)
+    known: dict[tuple[str, frozenset[Rule]], _Gain] = {}
+    gained = []
+    for holder in access.holders(ref):
+        had = earlier.effective(holder.subject, holder.scope, groups.get(holder.subject, ())).rules
+        # Many holders had the same before, most often nothing.
+        key = (holder.scope, frozenset(had.rules))
+        if key not in known:
+            known[key] = _gain(rules, had, holder.scope)
+        gains, capabilities, new, cut_off = known[key]
+        gained.append(NetNew(holder, gains, capabilities, new, had_nothing=not had, cut_off=cut_off))
+    return tuple(sorted(gained, key=lambda one: max((held.base for held in one.new), default=0), reverse=True))
+
+
+type _Gain = tuple[tuple[Part, ...], tuple[Held, ...], tuple[Held, ...], str]
+
+
+def _gain(rules: RuleSet, had: RuleSet, scope: str) -> _Gain:
+    capabilities = held(rules, scope)
+    before = {one.id: one for one in held(had, scope)}
+    new = tuple(one for one in capabilities if not _had(one, before.get(one.id)))
+    boxes = Boxes(rules.boxes.resources) if scope else rules.boxes
+    try:
+        return parts(subtract(boxes, had.boxes)), capabilities, new, ""
+    except TooMuchWork as too_much:
+        return (), capabilities, new, str(too_much)
+
+
+def _had(one: Held, before: Held | None) -> bool:
+    if before is None or before.base < one.base:
+        return False
+    return not before.names or (bool(one.names) and set(one.names) <= set(before.names))

@@ -1,0 +1,1 @@
+"""What we measure, each against the simplest way that is right."""
