@@ -1,0 +1,1 @@
+"""The Kubernetes API, as far as Rolecall needs it, and a practice cluster that speaks it."""

@@ -1,0 +1,101 @@
+"""The clusters that tests talk to: a real control plane, and the practice cluster that has to behave like it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import urllib3
+
+from alerts.cluster.api import ClusterAPI
+from alerts.cluster.kinds import Manifest
+from alerts.cluster.practice import server
+from tests.cluster.control_plane import plane
+from tests.cluster.control_plane.plane import ControlPlane
+
+# Known to both clusters; all they may do is what a test grants them.
+USERS = {"jane": ["testers"], "mallory": [], "nobody": []}
+NAMESPACE = "contract"
+REAL = pytest.param("real", marks=[pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")])
+
+
+@dataclass(frozen=True)
+class APIServer:
+    """An API server under test, real or for practice."""
+
+    address: str
+    certificate_authority: str
+    tokens: dict[str, str]
+    events: Callable[[], list[Manifest]]
+    pool: urllib3.PoolManager
+
+    def client(self, user: str = "admin", **options: Any) -> ClusterAPI:
+        """Return our client, as one of the users."""
+        return ClusterAPI(
+            self.address, self.tokens[user], self.certificate_authority, private_address_allowed=True, **options
+        )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user: str | None = "admin",
+        content_type: str = "application/json",
+        audit_id: str = "",
+    ) -> tuple[int, Any]:
+        """Return code and answer to a bare request; a user of None sends no token."""
+        headers = {"Content-Type": content_type, "User-Agent": "contract/1"}
+        if user is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[user]}"
+        if audit_id:
+            headers["Audit-ID"] = audit_id
+        sent = body if isinstance(body, str) or body is None else json.dumps(body)
+        answer = self.pool.request(method, self.address + path, body=sent, headers=headers, retries=False)
+        return answer.status, json.loads(answer.data)
+
+    def event(self, audit_id: str) -> Manifest:
+        """Return the audit event of the request that was sent with this ID."""
+        return next(event for event in self.events() if event["auditID"] == audit_id)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A real control plane, for the whole session. Tests that use it belong to the xdist group "control_plane"."""
+    with plane.start(users=USERS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[APIServer]:
+    authority = tmp_path_factory.mktemp("authority") / "ca.crt"
+    authority.write_text(control_plane.certificate_authority)
+    with urllib3.PoolManager(ca_certs=str(authority)) as pool:
+        api_server = APIServer(
+            control_plane.address, control_plane.certificate_authority, control_plane.tokens, control_plane.events, pool
+        )
+        api_server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        yield api_server
+
+
+@pytest.fixture(scope="session")
+def practice_api_server() -> Iterator[APIServer]:
+    with ExitStack() as stack:
+        running = stack.enter_context(server.running())
+        pool = stack.enter_context(urllib3.PoolManager())
+        tokens = {name: running.token_for(name, groups) for name, groups in USERS.items()}
+        api_server = APIServer(
+            running.address, "", tokens | {"admin": running.admin_token}, lambda: list(running.events), pool
+        )
+        api_server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        yield api_server
+
+
+@pytest.fixture(params=["practice", REAL])
+def api_server(request: pytest.FixtureRequest) -> APIServer:
+    """Each test that uses this runs against the practice cluster and against a real one."""
+    chosen: APIServer = request.getfixturevalue("real" if request.param == "real" else "practice_api_server")
+    return chosen
