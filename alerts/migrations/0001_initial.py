@@ -252,7 +252,7 @@ class Migration(migrations.Migration):
                 ("earliest_at", models.DateTimeField(help_text="Of its events", null=True)),
                 ("latest_at", models.DateTimeField(help_text="Of its events", null=True)),
                 ("mentions", models.TextField(blank=True, default="")),
-                ("body", models.BinaryField(help_text="Compressed with zstd")),
+                ("body", models.BinaryField(help_text="Compressed and encrypted")),
                 (
                     "cluster",
                     models.ForeignKey(
@@ -328,7 +328,7 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField()),
                 ("salvaged", models.JSONField(default=dict, help_text="Fields that could be recovered")),
                 ("size", models.PositiveIntegerField(help_text="Bytes, before compression")),
-                ("body", models.BinaryField(help_text="Compressed with zstd")),
+                ("body", models.BinaryField(help_text="Compressed and encrypted")),
                 ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "batch",
@@ -442,6 +442,10 @@ class Migration(migrations.Migration):
                 (
                     "results",
                     models.JSONField(default=list, help_text="What happened to each object, and how it was verified"),
+                ),
+                (
+                    "proof",
+                    models.JSONField(default=dict, help_text="What was read and asked again afterwards, and the answers"),
                 ),
                 ("error", models.TextField(blank=True, default="")),
                 (

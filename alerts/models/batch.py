@@ -33,7 +33,7 @@ class Batch(models.Model):
     latest_at = models.DateTimeField(null=True, help_text="Of its events")
     # What the evidence search looks at before it opens the body: lines such as "role ClusterRole//x" and "actor jane".
     mentions = models.TextField(blank=True, default="")
-    body = models.BinaryField(help_text="Compressed with zstd")
+    body = models.BinaryField(help_text="Compressed and encrypted")
 
     class Meta:
         constraints: ClassVar = [
@@ -62,7 +62,7 @@ class DamagedItem(models.Model):
     reason = models.TextField()
     salvaged = models.JSONField(default=dict, help_text="Fields that could be recovered")
     size = models.PositiveIntegerField(help_text="Bytes, before compression")
-    body = models.BinaryField(help_text="Compressed with zstd")
+    body = models.BinaryField(help_text="Compressed and encrypted")
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

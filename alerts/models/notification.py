@@ -10,6 +10,14 @@ from alerts.models.alert import Alert
 from alerts.models.stakeholder import Channel, Stakeholder
 
 
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    """Questions about many notifications."""
+
+    def on_their_way(self) -> "NotificationQuerySet":
+        """Keep those whose outcome will be known in a moment."""
+        return self.filter(state__in=[Notification.State.QUEUED, Notification.State.SENDING])
+
+
 class Notification(models.Model):
     """One message to one recipient by one way. It is sent at least once, and given up only visibly."""
 
@@ -28,7 +36,9 @@ class Notification(models.Model):
         RETRYING = "retrying", "Will be retried"
         FAILED = "failed", "Failed"
 
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="notifications")
+    alert = models.ForeignKey(
+        Alert, on_delete=models.CASCADE, null=True, related_name="notifications", help_text="Empty for a test message"
+    )
     stakeholder = models.ForeignKey(Stakeholder, on_delete=models.SET_NULL, null=True, related_name="notifications")
     recipient = models.CharField(max_length=120, help_text="The stakeholder's name at the time")
     way = models.CharField(max_length=8, choices=Way)
@@ -48,6 +58,8 @@ class Notification(models.Model):
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = NotificationQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["state", "due_at"], name="notification_due")]

@@ -1,5 +1,6 @@
 """A revoke: planned, rehearsed, run, and verified."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -7,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from alerts.models.alert import Alert
+
+VALID_FOR = timedelta(minutes=10)
 
 
 class Revocation(models.Model):
@@ -53,6 +56,7 @@ class Revocation(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     results = models.JSONField(default=list, help_text="What happened to each object, and how it was verified")
+    proof = models.JSONField(default=dict, help_text="What was read and asked again afterwards, and the answers")
     error = models.TextField(blank=True, default="")
 
     class Meta:
@@ -72,3 +76,20 @@ class Revocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mode} for {self.alert.reference}: {self.state}"
+
+    @property
+    def valid_until(self) -> datetime:
+        """Until when the plan may be run: the cluster moves on."""
+        return self.planned_at + VALID_FOR
+
+    def is_fresh(self) -> bool:
+        """Tell whether the plan may still be run."""
+        return self.state == self.State.PLANNED and timezone.now() < self.valid_until
+
+    def is_active(self) -> bool:
+        """Tell whether it is about to run, or running."""
+        return self.state in {self.State.SCHEDULED, self.State.RUNNING}
+
+    def is_finished(self) -> bool:
+        """Tell whether it was run to an end, whichever."""
+        return self.state in {self.State.DONE, self.State.PARTLY, self.State.FAILED}

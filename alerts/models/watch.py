@@ -35,3 +35,7 @@ class Watch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alert.reference}: {self.get_condition_display()}: {self.name}"
+
+    def is_running(self) -> bool:
+        """Tell whether it can still trip."""
+        return self.tripped_at is None and self.until > timezone.now()

@@ -1,0 +1,211 @@
+"""An audit event of audit.k8s.io/v1, with its bodies left as bytes until somebody wants them.
+
+Field by field after staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go of Kubernetes. Everything in it is text
+that somebody may have chosen; only the last of `source_ips` and what the API server fills in itself can be relied on.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from msgspec import Meta, Raw, Struct, field
+
+from alerts.audit import salvage
+from alerts.audit.reason import Grant
+
+RBAC_GROUP = "rbac.authorization.k8s.io"
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+# The stages at which a request is over; ResponseStarted is of watches and other long-running ones.
+FINAL_STAGES = frozenset({"ResponseComplete", "Panic"})
+UNBODIED = Raw(b"")
+_LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
+
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Person(Struct, frozen=True, gc=False):
+    """A user as the API server authenticated it; nobody for a request that it could not authenticate (401)."""
+
+    username: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] | None = None
+    extra: dict[str, tuple[str, ...]] | None = None
+
+
+class ObjectReference(Struct, frozen=True, gc=False, rename="camel"):
+    """What a request is about."""
+
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    api_group: str = ""
+    api_version: str = ""
+    resource_version: str = ""
+    subresource: str = ""
+
+
+class ResponseStatus(Struct, frozen=True, gc=False):
+    """How a request ended."""
+
+    code: Annotated[int, Meta(ge=0, le=999)] | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class Event(Struct, frozen=True, gc=False, rename="camel"):
+    """One stage of one request. What the envelope lacks is None, which is unknown and not empty."""
+
+    audit_id: str = field(name="auditID")
+    stage: str
+    verb: str
+    request_uri: str = field(name="requestURI")
+    user: Person
+    level: str = ""
+    impersonated_user: Person | None = None
+    source_ips: tuple[str, ...] | None = field(name="sourceIPs", default=None)
+    user_agent: str | None = None
+    object_ref: ObjectReference | None = None
+    response_status: ResponseStatus | None = None
+    request_object: Raw = UNBODIED
+    response_object: Raw = UNBODIED
+    request_received_timestamp: Time | None = None
+    stage_timestamp: Time | None = None
+    annotations: dict[str, str] | None = None
+    # Not part of the event: `decode` sets both, whatever stood there.
+    raw: bytes = b""
+    salvaged: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the event's bytes, the same whether it came from a webhook or, with its header, from a log."""
+        body = self.raw.removeprefix(_LOG_HEADER) if self.raw.startswith(_LOG_HEADER) else self.raw.removeprefix(b"{")
+        return hashlib.sha256(body).hexdigest()
+
+    @property
+    def at(self) -> datetime | None:
+        """When the request reached the API server."""
+        return self.request_received_timestamp or self.stage_timestamp
+
+    @property
+    def actor(self) -> str:
+        """Who really made the request, impersonating somebody or not; "" where nobody was authenticated."""
+        return self.user.username
+
+    @property
+    def group(self) -> str:
+        """The API group of what the request is about."""
+        return self.object_ref.api_group if self.object_ref else ""
+
+    @property
+    def resource(self) -> str:
+        """The resource, in the plural that URLs use; "" for a request about none."""
+        return self.object_ref.resource if self.object_ref else ""
+
+    @property
+    def subresource(self) -> str:
+        """The subresource, or ""."""
+        return self.object_ref.subresource if self.object_ref else ""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, or ""."""
+        return self.object_ref.namespace if self.object_ref else ""
+
+    @property
+    def name(self) -> str:
+        """The object's name. One that the API server made up (generateName) is only in its answer."""
+        named = self.object_ref.name if self.object_ref else ""
+        if named or self.verb != "create" or self.succeeded is False:
+            return named
+        metadata = metadata_of(self.response)
+        return _text(metadata.get("name"))
+
+    @property
+    def code(self) -> int | None:
+        """The HTTP status, or None where it is unknown."""
+        return self.response_status.code if self.response_status else None
+
+    @property
+    def succeeded(self) -> bool | None:
+        """Whether the request was carried out; None where that is unknown. A dry run succeeds too."""
+        return None if self.code is None or self.stage == "Panic" else self.code < 400
+
+    @property
+    def dry_run(self) -> bool | None:
+        """Whether the request was a rehearsal; None where that cannot be known.
+
+        A deletion says so in its body, which is logged from level Request on; everything else in its address. Only
+        "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
+        """
+        if "All" in parse_qs(self.request_uri.partition("?")[2]).get("dryRun", ()):
+            return True
+        if self.verb not in {"delete", "deletecollection"}:
+            return False if self.request_uri else None
+        if self.level not in {"Request", "RequestResponse"} or self.truncated:
+            return None
+        options = self.request
+        if not isinstance(options, dict):
+            return None if bytes(self.request_object) else False
+        return bool(options.get("dryRun"))
+
+    @property
+    def decision(self) -> str:
+        """What the authorizer decided, "allow" or "forbid"; a request may be allowed and refused later."""
+        return (self.annotations or {}).get("authorization.k8s.io/decision", "")
+
+    @property
+    def reason(self) -> str:
+        """The authorizer's reason, as it stands."""
+        return (self.annotations or {}).get("authorization.k8s.io/reason", "")
+
+    @property
+    def allowed_by(self) -> Grant | None:
+        """The role and binding that allowed the request; None for system:masters, other authorizers, or refusals."""
+        return Grant.of(self.reason)
+
+    @property
+    def request(self) -> Any:
+        """The body of the request, parsed; None where it is absent or unreadable. For a patch it is the patch."""
+        return _parsed(self.request_object)
+
+    @property
+    def response(self) -> Any:
+        """The body of the answer, parsed; None where it is absent or unreadable."""
+        return _parsed(self.response_object)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the API server left out the bodies because the event was too large."""
+        return (self.annotations or {}).get("audit.k8s.io/truncated") == "true"
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something of the event is missing or could not be read."""
+        return self.salvaged or self.truncated
+
+    @property
+    def writes_rbac(self) -> bool:
+        """Whether this is a finished request to change a role or binding, carried out or not."""
+        return self.group == RBAC_GROUP and self.verb in WRITES and self.stage in FINAL_STAGES and not self.subresource
+
+
+def metadata_of(manifest: Any) -> dict[str, Any]:
+    """Return a manifest's metadata, empty where there is none."""
+    metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _parsed(body: Raw) -> Any:
+    content = bytes(body)
+    if not content:
+        return None
+    try:
+        return salvage.parse(content)
+    except salvage.Unreadable:
+        return None

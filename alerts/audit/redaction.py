@@ -1,0 +1,100 @@
+"""Events as they may be kept: secrets and tokens taken out, and everything in a form that a database can hold."""
+
+import re
+from typing import Any
+
+from alerts.audit import salvage
+from alerts.audit.event import Event
+from alerts.audit.visible import storable
+
+HIDDEN = "[redacted]"
+UNREADABLE = "[unreadable]"
+
+# Their content is the secret, whatever its form: an object, a list of them, or any of the patch types.
+_SECRET_RESOURCES = frozenset({("", "secrets"), ("", "configmaps")})
+_SECRET_KINDS = frozenset({"Secret", "SecretList", "ConfigMap", "ConfigMapList"})
+_CONTENT = frozenset({"data", "stringData", "binaryData"})
+# kubectl apply copies the whole object here.
+_COPY = "kubectl.kubernetes.io/last-applied-configuration"
+# TokenRequest and TokenReview, and what people put into headers and arguments.
+_CREDENTIALS = frozenset(
+    {"token", "authorization", "proxy-authorization", "password", "bearertoken", "id_token", "access_token",
+     "refresh_token", "id-token", "refresh-token", "client-secret"}
+)  # fmt: skip
+_GAP = r"(?:\s|\+|%20)"
+_IN_TEXT = re.compile(
+    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"  # a JSON web token
+    rf"|(?i:\bauthorization(?::|=|%3a|%3d){_GAP}*(?:(?:bearer|basic|token){_GAP}+)?)[^\s&\"'+]+"
+    rf"|(?i:\bbearer{_GAP}+)(?=[\w.~/%=-]*\d)[\w.~/%=-]{{8,}}"
+    r"|(?i:\b(?:access_token|id_token|token|password|client_secret)(?:=|%3d))[^\s&\"']+"
+)
+# The words before what is hidden stay, so that one sees what was there.
+_LEAD = re.compile(
+    rf"(?i)\A(?:authorization(?::|=|%3a|%3d){_GAP}*(?:(?:bearer|basic|token){_GAP}+)?|bearer{_GAP}+|\w+(?:=|%3d))"
+)
+
+
+def text(value: str) -> str:
+    """Return the text without tokens and authorization headers, as a database can hold it."""
+    return storable(_IN_TEXT.sub(_hidden, value))
+
+
+def _hidden(match: re.Match[str]) -> str:
+    lead = _LEAD.match(match[0])
+    return (lead[0] if lead else "") + HIDDEN
+
+
+def redacted(event: Event) -> dict[str, Any]:
+    """Return the whole event as JSON that may be kept; of a damaged one, whatever can be read."""
+    try:
+        content = salvage.parse(event.raw)
+    except salvage.Unreadable:
+        content = {key: _readable(event.raw, start, end) for key, start, end in salvage.members(event.raw)}
+    secret = (event.group, event.resource) in _SECRET_RESOURCES
+    return {
+        text(key): manifest(value, secret=secret and key in {"requestObject", "responseObject"})
+        for key, value in content.items()
+    }
+
+
+def _readable(raw: bytes, start: int, end: int | None) -> Any:
+    try:
+        return salvage.parse(raw[start:end])
+    except salvage.Unreadable:
+        return UNREADABLE
+
+
+def manifest(value: Any, *, secret: bool = False) -> Any:
+    """Return parsed JSON that may be kept. `secret` says that what it holds is the content of a secret."""
+    if isinstance(value, dict):
+        secret = secret or value.get("kind") in _SECRET_KINDS
+        return {text(key): _member(key, each, secret=secret) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_operation(each) if secret and _is_operation(each) else manifest(each, secret=secret) for each in value]
+    return text(value) if isinstance(value, str) else value
+
+
+def _member(key: str, value: Any, *, secret: bool) -> Any:
+    if secret and (key in _CONTENT or key == _COPY):
+        return {text(name): HIDDEN for name in value} if isinstance(value, dict) else HIDDEN
+    if key.lower() in _CREDENTIALS and isinstance(value, str) and value:
+        return HIDDEN
+    return manifest(value, secret=secret)
+
+
+def _is_operation(value: Any) -> bool:
+    """Tell whether it is an operation of a JSON patch (RFC 6902)."""
+    return isinstance(value, dict) and "op" in value and "path" in value
+
+
+def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+    return {text(key): HIDDEN if key == "value" else manifest(each) for key, each in operation.items()}
+
+
+def storable_json(value: Any) -> Any:
+    """Return parsed JSON as a database can hold it, with nothing hidden."""
+    if isinstance(value, dict):
+        return {storable(key): storable_json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [storable_json(each) for each in value]
+    return storable(value) if isinstance(value, str) else value

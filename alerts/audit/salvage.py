@@ -1,0 +1,167 @@
+"""JSON taken apart without recursion, so that nothing an attacker puts into one item loses the items around it.
+
+Kubernetes' own decoder (Go's encoding/json and sigs.k8s.io/json) accepts what Python's fast ones refuse: 10,000 levels
+of nesting, invalid UTF-8, half surrogate pairs. Accepted patches therefore reach the audit stream in that form.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+
+# Deeper than any object of Kubernetes (schemas of custom resources come to about 60), and safe for what we do later.
+DEEPEST = 200
+
+# Everything up to the next bracket outside a string, or up to a quote that no other quote ends.
+_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}"]?)', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SCALAR = re.compile(rb"[^\s,\]}]++")
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_SPACE_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
+_COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+# How an audit event begins: in a list of items, and in a log.
+_EVENT = re.compile(rb',\s*(?=\{\s*"(?:kind"\s*:\s*"Event"|level"\s*:\s*"(?:None|Metadata|Request|RequestResponse)"))')
+_CLOSING = {b"{": b"}", b"[": b"]"}
+_DEPTH_CHANGES = bytes(
+    2 if code in b"[{" else 0 if code in b"]}" else 1  # minus one: up, down, neither
+    for code in range(256)
+)
+
+# What is kept of a list that is cut between two of its elements
+_TAIL = 80
+CUT = "It is cut short, or its brackets do not match."
+
+
+class Unreadable(ValueError):
+    """A JSON value that cannot be turned into Python objects; the text says why."""
+
+
+def end(text: bytes, start: int) -> int | None:
+    """Return where the JSON value that starts at `start` ends, or None where it is cut or its brackets do not match."""
+    first = text[start : start + 1]
+    if first == b'"':
+        string = _STRING.match(text, start)
+        return string.end() if string else None
+    if first not in {b"{", b"["}:
+        scalar = _SCALAR.match(text, start)
+        return scalar.end() if scalar else start + 1
+    awaited, at = [], start
+    while bracket := _BRACKET.match(text, at):
+        at = bracket.end()
+        if bracket[1] in _CLOSING:
+            awaited.append(_CLOSING[bracket[1]])
+        elif bracket[1] != awaited.pop():
+            return None
+        if not awaited:
+            return at
+    return None
+
+
+def elements(text: bytes, start: int) -> Iterator[tuple[bytes, str]]:
+    """Split the array that opens at `start`: each element as it stands, with what is wrong with it or "".
+
+    Where brackets do not match, the next thing that begins like an audit event counts as the next element. This is the
+    one guess here: inside well-formed JSON that text could as well be part of an object.
+    """
+    at, problem = start + 1, ""
+    while True:
+        at = _past(_SPACE_AND_COMMAS, text, at)
+        if at >= len(text) and not problem:
+            # Cut between two elements: there were more, or there is at least no telling.
+            yield text[-_TAIL:], CUT
+        if text[at : at + 1] in {b"", b"]"}:
+            return
+        stop, problem = end(text, at), ""
+        if stop is None or text[(following := _past(_SPACE, text, stop)) : following + 1] not in {b"", b",", b"]"}:
+            another = _EVENT.search(text, at + 1)
+            stop, problem = another.start() if another else len(text), CUT
+        yield text[at:stop], problem
+        at = stop
+
+
+def members(text: bytes, start: int = 0) -> Iterator[tuple[str, int, int | None]]:
+    """Yield the members of the object that opens at `start`, as far as they go: key, start and end of the value.
+
+    The end is None for a value that is cut; it is the last.
+    """
+    at = start + 1
+    while True:
+        at = _past(_SPACE_AND_COMMAS, text, at)
+        key = _STRING.match(text, at)
+        colon = key and _COLON.match(text, key.end())
+        if key is None or colon is None or colon.end() >= len(text):
+            return
+        stop = end(text, colon.end())
+        yield key[0][1:-1].decode("utf-8", "replace"), colon.end(), stop
+        if stop is None:
+            return
+        at = stop
+
+
+def sequence(text: bytes) -> Iterator[tuple[bytes, str]]:
+    """Split JSON values that follow each other with nothing or white space between them, as `jq` prints them."""
+    at = _past(_SPACE, text, 0)
+    while at < len(text):
+        stop = end(text, at)
+        yield (text[at:stop], "") if stop is not None else (text[at:], CUT)
+        at = len(text) if stop is None else _past(_SPACE, text, stop)
+
+
+def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
+def depth(text: bytes) -> int:
+    """Return how deep the brackets are nested, or 0 where there are too few of them to matter."""
+    if text.count(b"{") + text.count(b"[") <= DEEPEST:
+        return 0
+    changes = _STRING.sub(b"", text).translate(_DEPTH_CHANGES)
+    return max(accumulate(changes, lambda level, change: level + change - 1, initial=0))
+
+
+def has_half_surrogates(text: bytes) -> bool:
+    r"""Tell whether an escape such as \ud800 stands alone, which is no character."""
+    return any(match[1] for match in _ESCAPE.finditer(text))
+
+
+def mend(text: bytes) -> bytes:
+    """Return the JSON with U+FFFD for invalid UTF-8 and half surrogate pairs, which is how Kubernetes reads them."""
+    if not text.isascii():
+        text = text.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda match: rb"\ufffd" if match[1] else match[0], text) if rb"\u" in text else text
+
+
+def parse(text: bytes) -> Any:
+    """Return the JSON value as Kubernetes would read it; numbers that no database holds come as their text.
+
+    Raises Unreadable.
+    """
+    if depth(text) > DEEPEST:
+        raise Unreadable(f"It is nested more than {DEEPEST} levels deep.")
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _loads(mend(text))
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=str)
+    except ValueError as error:
+        raise Unreadable(f"It is not JSON: {error}.") from None
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 20 else digits
+
+
+def _real(digits: str) -> float | str:
+    value = float(digits)
+    return value if abs(value) < float("inf") else digits

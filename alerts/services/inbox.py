@@ -1,0 +1,153 @@
+"""The inbox: bodies are stored before anybody looks into them, and claimed by lease: none is lost, none done twice.
+
+A lease is a promise with an end. A worker that dies keeps nothing: the batch is claimed again when its lease is over.
+Every claim counts as a try, so a batch that kills its worker is set aside after TRIES of them.
+"""
+
+import hashlib
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from alerts.models import Activity, Batch, Cluster, DamagedItem
+from alerts.services import archive
+
+TRIES = 5
+# Longer than a task may run (CELERY_TASK_TIME_LIMIT), so that two workers meet on a batch only where a clock is wrong.
+LEASE = timedelta(seconds=150)
+_NEVER_EXAMINED = f"It was claimed {TRIES} times, and no worker lived to say why."
+_FULLNESS_HOLDS_SECONDS = 5.0
+
+
+class InboxFull(Exception):
+    """More batches wait than may wait; what is posted now has to come again later."""
+
+
+def store(cluster: Cluster, body: bytes) -> Batch:
+    """Keep a body of that cluster, and return its batch; a body that came before is not stored again.
+
+    Raises InboxFull.
+    """
+    return _store(cluster, body)[0]
+
+
+def store_leased(cluster: Cluster, body: bytes) -> tuple[Batch, bool]:
+    """Keep a body for the caller alone to examine, and return its batch and whether it is the caller's.
+
+    It is not where the body came before and was examined, or somebody else is about to.
+    Raises InboxFull.
+    """
+    batch, new = _store(cluster, body, state=Batch.State.LEASED, leased_until=timezone.now() + LEASE, tries=1)
+    return batch, new or _lease(batch)
+
+
+def _store(cluster: Cluster, body: bytes, **fields: Any) -> tuple[Batch, bool]:
+    defaults = {"size": len(body), "body": lambda: _packed(body), **fields}
+    with transaction.atomic():
+        batch, new = Batch.objects.defer("body", "mentions").get_or_create(
+            cluster=cluster, sha256=hashlib.sha256(body).hexdigest(), defaults=defaults
+        )
+        Cluster.objects.filter(pk=cluster.pk).update(last_batch_at=timezone.now())
+    return batch, new
+
+
+def _lease(batch: Batch) -> bool:
+    """Claim this one batch, and tell whether it could be claimed."""
+    until = timezone.now() + LEASE
+    claimed = _claimable().filter(pk=batch.pk, tries__lt=TRIES)
+    return bool(claimed.update(state=Batch.State.LEASED, leased_until=until, tries=F("tries") + 1))
+
+
+def _packed(body: bytes) -> bytes:
+    if _fullness.full():
+        raise InboxFull("The inbox is full.")
+    return archive.pack(body)
+
+
+class _Fullness:
+    """Whether the inbox is full, looked up once in some seconds: the look-up takes longer the more batches wait."""
+
+    def __init__(self) -> None:
+        self._known, self._until = False, 0.0
+
+    def full(self) -> bool:
+        """Tell whether as many batches wait as may."""
+        if time.monotonic() >= self._until:
+            limit = settings.INBOX_LIMIT
+            self._known = Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists()
+            self._until = time.monotonic() + _FULLNESS_HOLDS_SECONDS
+        return self._known
+
+
+_fullness = _Fullness()
+
+
+def body(kept: Batch | DamagedItem) -> bytes:
+    """Return the bytes that were posted.
+
+    Raises CredentialLost.
+    """
+    return archive.unpack(kept.body)
+
+
+def _claimable() -> QuerySet[Batch]:
+    waiting = Q(state=Batch.State.WAITING)
+    return Batch.objects.filter(waiting | Q(state=Batch.State.LEASED, leased_until__lte=timezone.now()))
+
+
+def has_waiting() -> bool:
+    """Tell whether there is something to claim."""
+    return _claimable().exists()
+
+
+def claim(limit: int) -> list[Batch]:
+    """Lease up to so many batches, the oldest first, for LEASE; what others hold or are about to hold is passed over.
+
+    Batches that were tried too often are set aside instead.
+    """
+    with transaction.atomic():
+        # On SQLite, which has no row locks, the transaction itself is the lock (transaction_mode IMMEDIATE).
+        found = _claimable().order_by("pk").select_for_update(skip_locked=True, of=("self",))
+        batches = list(found.select_related("cluster").defer("body", "mentions")[:limit])
+        for batch in batches:
+            if batch.tries >= TRIES:
+                _set_aside(batch, batch.error or _NEVER_EXAMINED)
+        claimed = [batch for batch in batches if batch.state != Batch.State.QUARANTINED]
+        until = timezone.now() + LEASE
+        Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(
+            state=Batch.State.LEASED, leased_until=until, tries=F("tries") + 1
+        )
+    for batch in claimed:
+        batch.state, batch.leased_until, batch.tries = Batch.State.LEASED, until, batch.tries + 1
+    return claimed
+
+
+def put_back(batch: Batch, error: str) -> None:
+    """Have a batch tried again later, each time after a longer pause; after the last try, set it aside."""
+    with transaction.atomic():
+        fresh = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
+        if fresh.state != Batch.State.LEASED:
+            return
+        if fresh.tries >= TRIES:
+            _set_aside(fresh, error)
+            return
+        # Still leased, to nobody: it can be claimed when the pause is over.
+        fresh.error, fresh.leased_until = error, timezone.now() + timedelta(seconds=4**fresh.tries)
+        fresh.save(update_fields=["error", "leased_until"])
+
+
+def _set_aside(batch: Batch, error: str) -> None:
+    batch.state, batch.leased_until, batch.error = Batch.State.QUARANTINED, None, error
+    batch.save(update_fields=["state", "leased_until", "error"])
+    Activity.objects.record(
+        "quarantined",
+        f"could not examine a batch of {batch.size:,} bytes and set it aside: {error}",
+        by=None,
+        cluster=batch.cluster,
+        detail={"batch": batch.pk, "sha256": batch.sha256},
+    )

@@ -1,0 +1,259 @@
+"""The roles and bindings of a cluster, version by version, from its events and from listings of its API.
+
+Events come in any order, and the same version may come by both ways: whatever the order, the same versions remain. An
+event says exactly when and by whom, so it takes the place of a listing that saw the same version.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from alerts import rbac
+from alerts.audit.event import Event, metadata_of
+from alerts.audit.redaction import storable_json
+from alerts.audit.visible import storable
+from alerts.cluster.errors import ClusterError
+from alerts.cluster.kinds import RBAC_KINDS
+from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
+from alerts.services import connection
+
+KINDS = {
+    "clusterroles": AccessObject.Kind.CLUSTER_ROLE,
+    "roles": AccessObject.Kind.ROLE,
+    "clusterrolebindings": AccessObject.Kind.CLUSTER_ROLE_BINDING,
+    "rolebindings": AccessObject.Kind.ROLE_BINDING,
+}
+_LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
+# Uids and resource versions are the server's, and short; the columns hold this much.
+LONGEST_IDENTITY = 64
+
+type Manifest = dict[str, Any]
+
+
+def record(cluster: Cluster, event: Event, row: AuditEvent) -> AccessVersion | None:
+    """Write down what an event says became of a role or binding, and return that version.
+
+    None where it changed nothing: another kind of object, a refusal, a rehearsal, or a deletion of many objects that
+    does not say which. Belongs into the transaction that records the event.
+    """
+    kind = KINDS.get(event.resource)
+    if kind is None or not event.writes_rbac or event.succeeded is not True or event.dry_run:
+        return None
+    if event.verb == "deletecollection":
+        versions = [_deleted(cluster, kind, manifest, row) for manifest in _collection(event)]
+        return versions[-1] if versions else None
+    if not event.name:
+        return None
+    named = AccessObject.named(cluster, kind, storable(event.namespace), storable(event.name))
+    version = _deletion(named, event, row) if event.verb == "delete" else _change(named, kind, event, row)
+    _settle(named)
+    return version
+
+
+def _collection(event: Event) -> list[Manifest]:
+    """Return the objects that a deletecollection says it deleted."""
+    items = event.response.get("items") if isinstance(event.response, dict) and event.dry_run is False else None
+    return [manifest for manifest in items if metadata_of(manifest).get("name")] if isinstance(items, list) else []
+
+
+def _deleted(cluster: Cluster, kind: str, manifest: Manifest, row: AuditEvent) -> AccessVersion:
+    metadata = metadata_of(manifest)
+    named = _named(cluster, kind, metadata)
+    held = metadata.get("deletionTimestamp") and metadata.get("finalizers")
+    # The items of a list leave out their kind.
+    version = _seen(named, {"kind": kind} | manifest, row) if held else _gone(named, _identity(metadata, "uid"), row)
+    _settle(named)
+    return version
+
+
+def _named(cluster: Cluster, kind: str, metadata: Manifest) -> AccessObject:
+    namespace, name = (storable(str(metadata.get(key) or "")) for key in ("namespace", "name"))
+    return AccessObject.named(cluster, kind, namespace, name)
+
+
+def _deletion(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
+    answer = event.response
+    if metadata_of(answer).get("deletionTimestamp"):
+        # Finalizers keep it, and what it grants, alive.
+        return _seen(named, answer, row)
+    if isinstance(answer, dict) and event.dry_run is False:
+        details = answer.get("details")
+        uid = _identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
+        return _gone(named, uid, row)
+    # Below level RequestResponse nobody can tell a rehearsal, or an object that finalizers keep, from a deletion.
+    return _unknown(named, row)
+
+
+def _change(named: AccessObject, kind: str, event: Event, row: AuditEvent) -> AccessVersion:
+    answer, sent = event.response, event.request
+    if _is(kind, answer):
+        return _seen(named, answer, row)
+    # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
+    whole = event.verb in {"create", "update"} and _is(kind, sent)
+    return _unknown(named, row, manifest=_kept(sent) if whole else None)
+
+
+def _is(kind: str, manifest: Any) -> bool:
+    return isinstance(manifest, dict) and manifest.get("kind") == kind
+
+
+def _seen(named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
+    metadata = metadata_of(manifest)
+    uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
+    known: dict[str, Any] = {"manifest": _kept(manifest), "source": _EVENT, "event": row, "at": row.at}
+    if not resource_version:
+        return _unknown(named, row, manifest=known["manifest"])
+    version, created = named.versions.get_or_create(
+        uid=uid, resource_version=resource_version, deletion=False, defaults=known
+    )
+    # The same version from an earlier event is one that a later request did not change.
+    if not created and (version.source == _LISTING or row.at < version.at):
+        version.source, version.event, version.at = _EVENT, row, row.at
+        version.save(update_fields=["source", "event", "at"])
+    return version
+
+
+def _gone(named: AccessObject, uid: str, row: AuditEvent) -> AccessVersion:
+    listed = named.versions.filter(deletion=True, source=_LISTING, uid=uid).first() if uid else None
+    if listed is not None:
+        listed.source, listed.event, listed.at = _EVENT, row, row.at
+        listed.save(update_fields=["source", "event", "at"])
+        return listed
+    version, _ = named.versions.get_or_create(
+        event=row, defaults={"source": _EVENT, "at": row.at, "uid": uid, "deletion": True}
+    )
+    return version
+
+
+def _unknown(named: AccessObject, row: AuditEvent, *, manifest: Manifest | None = None) -> AccessVersion:
+    version, _ = named.versions.get_or_create(
+        event=row, defaults={"source": _EVENT, "at": row.at, "manifest": manifest}
+    )
+    return version
+
+
+def _identity(fields: Manifest, key: str) -> str:
+    value = fields.get(key)
+    return storable(value)[:LONGEST_IDENTITY] if isinstance(value, str) else ""
+
+
+def _kept(manifest: Manifest) -> Manifest:
+    """Return the manifest as it is kept: without managedFields, and in a form that a database holds."""
+    metadata = {key: value for key, value in metadata_of(manifest).items() if key != "managedFields"}
+    kept: Manifest = storable_json(manifest | {"metadata": metadata})
+    return kept
+
+
+def _settle(named: AccessObject) -> None:
+    """Note on the object whether its newest version is a deletion."""
+    latest = named.latest()
+    deleted_at = latest.at if latest and latest.deletion else None
+    if named.deleted_at != deleted_at:
+        named.deleted_at = deleted_at
+        named.save(update_fields=["deleted_at"])
+
+
+def _newest(at: datetime | None = None) -> QuerySet[AccessVersion]:
+    """Return the versions of the outer query's object, newest first, that say what it was: no gaps."""
+    known = AccessVersion.objects.filter(Q(deletion=True) | Q(manifest__isnull=False), object=OuterRef("pk"))
+    return (known.filter(at__lte=at) if at else known).order_by("-at", "-pk")
+
+
+def access(cluster: Cluster, at: datetime | None = None) -> rbac.Access:
+    """Return who may do what on the cluster, now or at a moment, as far as its roles and bindings are known.
+
+    Where only the newest version of an object is unknown, the one before it stands. What no API server would accept is
+    left out.
+    """
+    objects = AccessObject.objects.filter(cluster=cluster).annotate(newest=Subquery(_newest(at).values("pk")[:1]))
+    versions = AccessVersion.objects.filter(pk__in=objects.values("newest"), deletion=False)
+    found = [each for manifest in versions.values_list("manifest", flat=True) for each in _read(manifest)]
+    return rbac.Access(
+        [each for each in found if isinstance(each, rbac.Role)],
+        [each for each in found if isinstance(each, rbac.Binding)],
+    )
+
+
+def _read(manifest: Any) -> Iterator[rbac.Role | rbac.Binding]:
+    kind = rbac.Binding if str(manifest.get("kind")).endswith("Binding") else rbac.Role
+    try:
+        yield kind.of_manifest(manifest)
+    except rbac.InvalidRules:
+        return
+
+
+def listable() -> QuerySet[Cluster]:
+    """Return the clusters that Rolecall may list."""
+    return Cluster.objects.filter(readable=True).exclude(api_address="")
+
+
+def never_listed() -> QuerySet[Cluster]:
+    """Return the clusters that Rolecall may list and never tried to."""
+    return listable().filter(inventory_at=None, inventory_error="")
+
+
+def refresh(cluster: Cluster) -> bool:
+    """List the live cluster, and record what no event told: new versions, and objects that are gone.
+
+    Returns whether the cluster answered; where it did not, Cluster.inventory_error says why.
+    """
+    started, before = timezone.now(), _standing(cluster)
+    try:
+        with connection.connect(cluster) as api:
+            listed = [manifest for kind in RBAC_KINDS for manifest in api.list_all(kind)]
+    except (connection.NotConnected, ClusterError) as error:
+        Cluster.objects.filter(pk=cluster.pk).update(inventory_error=str(error))
+        cluster.inventory_error = str(error)
+        return False
+    with transaction.atomic():
+        seen = {_take_over(cluster, manifest, started) for manifest in listed}
+        for named in AccessObject.objects.filter(pk__in=before.keys() - seen):
+            latest = named.latest()
+            # Written since the listing began, it may have been made again after it.
+            if latest is not None and latest.pk == before[named.pk]:
+                _miss(named, latest, started)
+        Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
+    cluster.inventory_at, cluster.inventory_error = started, ""
+    return True
+
+
+def _standing(cluster: Cluster) -> dict[int, int]:
+    """Return the objects believed to exist, each with its newest version."""
+    newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk")
+    objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None)
+    pairs = objects.annotate(newest=Subquery(newest.values("pk")[:1])).values_list("pk", "newest")
+    return {pk: newest for pk, newest in pairs if newest is not None}
+
+
+def _take_over(cluster: Cluster, manifest: Manifest, started: datetime) -> int:
+    """Record a listed object's version unless it is known, and return the object's key."""
+    metadata = metadata_of(manifest)
+    named = _named(cluster, manifest["kind"], metadata)
+    uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
+    latest = named.latest()
+    if latest is not None and (latest.uid, latest.resource_version, latest.deletion) == (uid, resource_version, False):
+        return named.pk
+    # An earlier listing that missed it was wrong.
+    named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
+    named.versions.get_or_create(
+        uid=uid,
+        resource_version=resource_version,
+        deletion=False,
+        defaults={"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)},
+    )
+    _settle(named)
+    return named.pk
+
+
+def _miss(named: AccessObject, latest: AccessVersion, started: datetime) -> None:
+    named.versions.create(source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True)
+    _settle(named)
+
+
+def _after(latest: AccessVersion | None, at: datetime) -> datetime:
+    """Return the time, but later than the newest version: the cluster's clock may be ahead of ours."""
+    return at if latest is None else max(at, latest.at + timedelta(microseconds=1))

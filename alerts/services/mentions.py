@@ -1,0 +1,96 @@
+"""What occurs in a batch, one line each, so that a search need not open the batches that cannot matter.
+
+The lines are `actor USERNAME`, `address IP` and `client USER-AGENT`; of what allowed a request `role ClusterRole//NAME`
+or `role Role/NAMESPACE/NAME`, and `binding KIND/NAMESPACE/NAME`; of RBAC writes `object RESOURCE/NAMESPACE/NAME`, and
+of a written binding the role it refers to. Names stand as `visible` shows them, so a line stays a line.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Q
+
+from alerts.audit.event import Event
+from alerts.audit.visible import visible
+
+# A name has no limit of its own; an index of names needs one. Beyond it, its hash tells names apart.
+_LONGEST = 500
+
+
+def role(kind: str, namespace: str, name: str) -> str:
+    """Return the line for a role that allowed a request, or that a binding was written for."""
+    return _line("role", kind, namespace, name)
+
+
+def binding(kind: str, namespace: str, name: str) -> str:
+    """Return the line for a binding that allowed a request."""
+    return _line("binding", kind, namespace, name)
+
+
+def actor(username: str) -> str:
+    """Return the line for somebody who made a request, or was impersonated in one."""
+    return _line("actor", username)
+
+
+def address(address: str) -> str:
+    """Return the line for where a request says it came from."""
+    return _line("address", address)
+
+
+def client(user_agent: str) -> str:
+    """Return the line for what a client calls itself."""
+    return _line("client", user_agent)
+
+
+def object_(resource: str, namespace: str, name: str) -> str:
+    """Return the line for a role or binding that somebody wrote, or tried to."""
+    return _line("object", resource, namespace, name)
+
+
+def _line(what: str, *parts: str) -> str:
+    text = visible("/".join(parts))
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"{what} {text}"
+
+
+def of(events: Iterable[Event]) -> str:
+    """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one."""
+    lines = sorted({line for event in events for line in _lines(event)})
+    return "".join(f"\n{line}" for line in lines) + "\n" if lines else ""
+
+
+def _lines(event: Event) -> Iterator[str]:
+    for person in (event.user, event.impersonated_user):
+        if person is not None and person.username:
+            yield actor(person.username)
+    if event.source_ips:
+        yield address(event.source_ips[0])
+    if event.user_agent:
+        yield client(event.user_agent)
+    grant = event.allowed_by
+    if grant is not None:
+        yield role(grant.role_kind, grant.role_namespace, grant.role_name)
+        yield binding(grant.binding_kind, grant.binding_namespace, grant.binding_name)
+    if event.writes_rbac:
+        yield object_(event.resource, event.namespace, event.name)
+        reference = event.request.get("roleRef") if isinstance(event.request, dict) else None
+        if isinstance(reference, dict):
+            kind, name = (str(reference.get(key, "")) for key in ("kind", "name"))
+            yield role(kind, event.namespace if kind == "Role" else "", name)
+
+
+def contains(text: str, lines: Iterable[str]) -> bool:
+    """Tell whether any of the lines is in the mentions of a batch."""
+    return any(f"\n{line}\n" in text for line in lines)
+
+
+def any_of(lines: Iterable[str]) -> Q:
+    """Return the condition on batches that lets through every batch with one of the lines, and perhaps some more.
+
+    More, since SQLite compares without case; `contains` decides.
+    """
+    condition = Q(pk__in=())
+    for line in lines:
+        condition |= Q(mentions__contains=f"\n{line}\n")
+    return condition

@@ -1,0 +1,101 @@
+"""Where API servers post their audit events. What is answered 200 is on disk; what cannot be kept is to be sent again.
+
+An API server resends a batch after any answer but 2xx: five times over 90 seconds, or for four minutes where the answer
+is 503 with Retry-After (measured on Kubernetes 1.36). So nothing about the content is ever refused.
+"""
+
+import logging
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from alerts import tasks
+from alerts.audit.visible import storable
+from alerts.models import Activity, Cluster
+from alerts.services import inbox
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 256 * 1024
+_RETRY_AFTER_SECONDS = "3"
+# Whom a post to an unknown cluster is compared with, so that it takes as long as one with a wrong token.
+_NOBODY = Cluster()
+_NOBODY.issue_hook_token()
+
+
+class _TooLarge(Exception):
+    """A body above HOOK_BODY_LIMIT."""
+
+
+class _Unbounded(Exception):
+    """A body that declares no length, on a server that does not end the stream itself."""
+
+
+@csrf_exempt
+@login_not_required
+@require_POST
+def hook(request: HttpRequest, name: str) -> HttpResponse:
+    """Keep the body for a worker to examine, and answer 200 with nothing."""
+    try:
+        cluster = Cluster.objects.filter(name=storable(name)).first()
+        known = (cluster or _NOBODY).accepts(_token(request))
+        if cluster is None:
+            return HttpResponse(status=404)
+        if not known:
+            return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+        try:
+            body = _read(request)
+        except _TooLarge:
+            return _refuse(cluster, request)
+        except _Unbounded:
+            return HttpResponse(status=411)
+        inbox.store(cluster, body)
+    except (DatabaseError, inbox.InboxFull, OSError) as error:
+        logger.warning("A batch for cluster %s could not be kept: %s", name, error)
+        return HttpResponse(status=503, headers={"Retry-After": _RETRY_AFTER_SECONDS})
+    tasks.wake(tasks.examine_inbox)
+    return HttpResponse(content_type="application/json")
+
+
+def _token(request: HttpRequest) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _read(request: HttpRequest) -> bytes:
+    """Return the body, read from the stream so that Django's limits for forms do not count.
+
+    Raises _TooLarge, before reading where the length is declared; _Unbounded; OSError for a body that ends too early.
+    """
+    limit, declared = settings.HOOK_BODY_LIMIT, request.META.get("CONTENT_LENGTH")
+    length = int(declared) if declared and declared.isascii() and declared.isdigit() else None
+    if length is not None and length > limit:
+        raise _TooLarge
+    # Django reads nothing without a length; a server that ends the stream itself lets us read a chunked body.
+    chunked = length is None and "Transfer-Encoding" in request.headers
+    if chunked and not request.META.get("wsgi.input_terminated"):
+        raise _Unbounded
+    stream = request.META["wsgi.input"] if chunked else request
+    parts, size = [], 0
+    while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise _TooLarge
+        parts.append(chunk)
+    if length is not None and size < length:
+        raise OSError(f"{length - size} bytes of {length} never came")
+    return b"".join(parts)
+
+
+def _refuse(cluster: Cluster, request: HttpRequest) -> HttpResponse:
+    """Answer 413. The API server will give the batch up, so that it was lost is at least on record."""
+    size = request.META.get("CONTENT_LENGTH") or "unknown size"
+    summary = (
+        f"refused a batch ({storable(size)} bytes): at most {settings.HOOK_BODY_LIMIT} are allowed (HOOK_BODY_LIMIT)"
+    )
+    Activity.objects.record("refused", summary, by=None, cluster=cluster)
+    return HttpResponse(status=413)

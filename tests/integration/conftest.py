@@ -1,0 +1,56 @@
+"""What tests with a database may use besides."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from django.db import connection, connections
+
+type Parallel = Callable[[Callable[[], None], int], None]
+
+
+@pytest.fixture
+def parallel(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parallel:
+    """Run the same in several threads at once, each with a connection of its own.
+
+    The database in memory that tests have on SQLite knows no waiting for locks. So there the threads work on a file, as
+    processes do, and what they wrote is copied back.
+    """
+
+    def run(work: Callable[[], None], threads: int) -> None:
+        file = tmp_path / "parallel.sqlite3"
+        if connection.vendor == "sqlite":
+            _copy(connection.connection, str(file))
+            monkeypatch.setitem(connections.settings["default"], "NAME", str(file))
+        start, problems = Barrier(threads), []
+
+        def one() -> None:
+            try:
+                start.wait()
+                work()
+            except Exception as problem:  # noqa: BLE001  (raised again below, in the test's own thread)
+                problems.append(problem)
+            finally:
+                connections.close_all()
+
+        running = [Thread(target=one) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        if connection.vendor == "sqlite":
+            _copy(str(file), connection.connection)
+        if problems:
+            raise problems[0]
+
+    return run
+
+
+def _copy(source: sqlite3.Connection | str, target: sqlite3.Connection | str) -> None:
+    ends = [sqlite3.connect(end) if isinstance(end, str) else end for end in (source, target)]
+    ends[0].backup(ends[1])
+    for end, given in zip(ends, (source, target), strict=True):
+        if isinstance(given, str):
+            end.close()

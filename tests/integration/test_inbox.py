@@ -1,0 +1,163 @@
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+from pytest_django import Settings
+
+from alerts.models import Activity, Batch, Cluster
+from alerts.models.credential import CredentialLost
+from alerts.services import inbox
+from tests.integration.conftest import Parallel
+
+BODY = b'{"kind":"EventList","items":[{"requestObject":{"data":{"password":"hunter2"}}}]}'
+State = Batch.State
+
+
+def state(batch: Batch) -> str:
+    return Batch.objects.get(pk=batch.pk).state
+
+
+def claim_all() -> list[Batch]:
+    return inbox.claim(100)
+
+
+def test_a_stored_body_comes_back(cluster: Cluster) -> None:
+    batch = inbox.store(cluster, BODY)
+    assert inbox.body(Batch.objects.get(pk=batch.pk)) == BODY
+    assert batch.size == len(BODY)
+    assert state(batch) == State.WAITING
+
+
+def test_a_body_is_never_stored_in_clear(cluster: Cluster) -> None:
+    stored = bytes(Batch.objects.get(pk=inbox.store(cluster, BODY).pk).body)
+    assert b"hunter2" not in stored
+    assert b"EventList" not in stored
+
+
+def test_a_body_under_a_lost_key_says_which_key_is_missing(cluster: Cluster, settings: Settings) -> None:
+    batch = inbox.store(cluster, BODY)
+    old, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, ["D0lmSJ1kOBSDYXgIrYuqECuIHNPTrPIbSaeREHOmsMo="]
+    with pytest.raises(CredentialLost, match="CREDENTIAL_KEYS"):
+        inbox.body(Batch.objects.get(pk=batch.pk))
+    settings.CREDENTIAL_KEYS = [*settings.CREDENTIAL_KEYS, *old]
+    assert inbox.body(Batch.objects.get(pk=batch.pk)) == BODY
+
+
+def test_a_body_that_comes_again_is_the_same_batch(cluster: Cluster) -> None:
+    other = Cluster.objects.create(name="other")
+    first = inbox.store(cluster, BODY)
+    assert inbox.store(cluster, BODY).pk == first.pk
+    assert inbox.store(other, BODY).pk != first.pk
+    assert Batch.objects.count() == 2
+
+
+def test_storing_notes_when_the_cluster_was_last_heard_of(cluster: Cluster) -> None:
+    before = timezone.now()
+    inbox.store(cluster, BODY)
+    cluster.refresh_from_db()
+    assert cluster.last_batch_at is not None
+    assert cluster.last_batch_at >= before
+
+
+def test_a_full_inbox_takes_nothing_new(cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.INBOX_LIMIT = 2
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    first = inbox.store(cluster, b"1")
+    inbox.store(cluster, b"2")
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    with pytest.raises(inbox.InboxFull):
+        inbox.store(cluster, b"3")
+    assert inbox.store(cluster, b"1").pk == first.pk
+
+
+def test_a_claimed_batch_is_nobody_else_s_until_its_lease_ends(cluster: Cluster) -> None:
+    batch = inbox.store(cluster, BODY)
+    assert [claimed.pk for claimed in claim_all()] == [batch.pk]
+    assert claim_all() == []
+    assert not inbox.has_waiting()
+    with time_machine.travel(timezone.now() + inbox.LEASE + timedelta(seconds=1)):
+        assert inbox.has_waiting()
+        (again,) = claim_all()
+    assert (again.pk, again.tries) == (batch.pk, 2)
+
+
+def test_the_oldest_batches_are_claimed_first(cluster: Cluster) -> None:
+    stored = [inbox.store(cluster, str(number).encode()).pk for number in range(5)]
+    assert [batch.pk for batch in inbox.claim(3)] == stored[:3]
+    assert [batch.pk for batch in inbox.claim(3)] == stored[3:]
+
+
+def test_a_failed_batch_is_tried_again_after_a_longer_and_longer_pause(cluster: Cluster) -> None:
+    inbox.store(cluster, BODY)
+    (batch,) = claim_all()
+    inbox.put_back(batch, "It broke.")
+    assert claim_all() == []
+    with time_machine.travel(timezone.now() + timedelta(seconds=5)):
+        (again,) = claim_all()
+        inbox.put_back(again, "It broke.")
+    with time_machine.travel(timezone.now() + timedelta(seconds=15)):
+        assert claim_all() == []
+    assert Batch.objects.get().error == "It broke."
+
+
+def test_after_five_tries_a_batch_is_set_aside_with_its_error(cluster: Cluster) -> None:
+    inbox.store(cluster, BODY)
+    now = timezone.now()
+    for number in range(inbox.TRIES):
+        with time_machine.travel(now + timedelta(hours=number)):
+            (batch,) = claim_all()
+            inbox.put_back(batch, "It broke.")
+    kept = Batch.objects.get()
+    assert (kept.state, kept.tries, kept.error) == (State.QUARANTINED, 5, "It broke.")
+    assert Activity.objects.get(kind="quarantined").cluster == cluster
+    with time_machine.travel(now + timedelta(days=1)):
+        assert claim_all() == []
+
+
+def test_a_batch_that_kills_its_worker_each_time_is_set_aside_too(cluster: Cluster) -> None:
+    inbox.store(cluster, BODY)
+    now = timezone.now()
+    for number in range(inbox.TRIES):
+        with time_machine.travel(now + timedelta(hours=number)):
+            assert len(claim_all()) == 1
+    with time_machine.travel(now + timedelta(days=1)):
+        assert claim_all() == []
+    kept = Batch.objects.get()
+    assert kept.state == State.QUARANTINED
+    assert kept.error
+
+
+def test_what_was_done_meanwhile_is_not_put_back(cluster: Cluster) -> None:
+    inbox.store(cluster, BODY)
+    (batch,) = claim_all()
+    Batch.objects.update(state=State.DONE, leased_until=None)
+    inbox.put_back(batch, "Too late.")
+    assert state(batch) == State.DONE
+
+
+def test_a_batch_stored_for_oneself_is_claimed_by_nobody_else(cluster: Cluster) -> None:
+    batch, ours = inbox.store_leased(cluster, BODY)
+    assert ours
+    assert claim_all() == []
+    assert inbox.store_leased(cluster, BODY) == (batch, False)
+
+
+def test_a_batch_left_by_somebody_who_died_can_be_taken_over(cluster: Cluster) -> None:
+    batch, _ = inbox.store_leased(cluster, BODY)
+    with time_machine.travel(timezone.now() + inbox.LEASE + timedelta(seconds=1)):
+        assert inbox.store_leased(cluster, BODY) == (batch, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claimed_at_the_same_time_every_batch_goes_to_one_worker(parallel: Parallel) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    stored = [inbox.store(cluster, str(number).encode()).pk for number in range(60)]
+    claimed: list[int] = []
+
+    def work() -> None:
+        while batches := inbox.claim(4):
+            claimed.extend(batch.pk for batch in batches)
+
+    parallel(work, 3)
+    assert sorted(claimed) == stored

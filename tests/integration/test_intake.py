@@ -1,0 +1,302 @@
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.lifecycle import Status, Verdict
+from alerts.models import (
+    AccessObject,
+    AccessVersion,
+    Activity,
+    Alert,
+    AuditEvent,
+    Batch,
+    Cluster,
+    DamagedItem,
+    Step,
+    Watch,
+)
+from alerts.playbook import STEPS
+from alerts.services import inbox, intake, investigation, watch
+from alerts.services.intake import Outcome
+from tests.conftest import DATA, RECORDINGS
+from tests.integration.conftest import Parallel
+from tests.unit.audit.events import UID, creation, event_list, metadata_only, reading, role
+
+HOSTILE = DATA / "audit" / "hostile"
+REFUSED: dict[str, Any] = {"responseStatus": {"code": 403}, "responseObject": {"kind": "Status", "code": 403}}
+
+
+def take_in(cluster: Cluster, body: bytes) -> Outcome:
+    batch, ours = inbox.store_leased(cluster, body)
+    assert ours
+    outcome = intake.examine(batch)
+    assert not outcome.error
+    return outcome
+
+
+def recording(name: str) -> bytes:
+    return (RECORDINGS / f"{name}.jsonl").read_bytes()
+
+
+def remembered(cluster: Cluster) -> dict[str, Any]:
+    """Return everything that examining leaves behind, without keys and our own clock."""
+    alerts, versions = Alert.objects.filter(cluster=cluster), AccessVersion.objects.filter(object__cluster=cluster)
+    return {
+        "alerts": sorted(
+            alerts.values_list(
+                "fingerprint", "title", "attempted", "actor", "object__name", "object_uid", "happened_at"
+            ),
+            key=str,
+        ),
+        "events of alerts": sorted(alerts.values_list("fingerprint", "events__sha256")),
+        "events": sorted(cluster.audit_events.values_list("sha256", flat=True)),
+        "versions": sorted(
+            versions.values_list(
+                "object__digest", "source", "at", "uid", "resource_version", "deletion", "event__sha256"
+            ),
+            key=str,
+        ),
+        "objects": sorted(cluster.access_objects.values_list("digest", "deleted_at"), key=str),
+        "damaged": sorted(cluster.damaged_items.values_list("sha256", "reason")),
+        "steps": sorted(Step.objects.filter(alert__in=alerts).values_list("alert__fingerprint", "key")),
+        "opened": Activity.objects.filter(kind="opened", cluster=cluster).count(),
+        "batches": sorted(cluster.batches.values_list("sha256", "state", "event_count", "damaged_count", "mentions")),
+    }
+
+
+def test_a_created_role_opens_an_alert_with_everything_it_needs(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, recording("clusterrole-takeover")).opened
+    assert alert.title == "ClusterRole metrics-scraper-v2 created"
+    assert (alert.detection, alert.actor, alert.status) == ("cluster_role_created", "ci-deployer", Status.NEW)
+    assert str(alert.object) == "ClusterRole metrics-scraper-v2"
+    assert alert.object_uid == "0c03d3fb-2939-40bb-bf9b-5ad83692fecf"
+    assert [step.key for step in alert.steps.order_by("pk")] == [step.key for step in STEPS]
+    assert alert.evidence_due
+    (event,) = alert.events.all()
+    assert (event.verb, event.code, event.at) == ("create", 201, alert.happened_at)
+    assert event.body["requestObject"]["rules"]
+    (activity,) = alert.activities.all()
+    assert (activity.kind, activity.by) == ("opened", None)
+
+
+def test_a_batch_that_was_examined_says_what_was_in_it(cluster: Cluster) -> None:
+    take_in(cluster, recording("clusterrole-takeover"))
+    batch = Batch.objects.get()
+    assert (batch.state, batch.event_count, batch.damaged_count, batch.error) == (Batch.State.DONE, 21, 0, "")
+    assert "\nrole ClusterRole//metrics-scraper-v2\n" in batch.mentions
+    assert "\nactor system:serviceaccount:kube-system:metrics-scraper\n" in batch.mentions
+    cluster.refresh_from_db()
+    assert cluster.last_event_at == batch.latest_at
+    assert batch.earliest_at is not None
+
+
+def test_only_what_matters_is_kept_for_good(cluster: Cluster) -> None:
+    outcome = take_in(cluster, recording("clusterrole-takeover"))
+    assert outcome.kept == 2
+    assert set(AuditEvent.objects.values_list("resource", flat=True)) == {"clusterroles", "clusterrolebindings"}
+
+
+def test_a_dry_run_is_not_kept(cluster: Cluster) -> None:
+    take_in(cluster, recording("binding-to-admin"))
+    assert not Alert.objects.exists()
+    assert AuditEvent.objects.count() == 3
+    assert not AuditEvent.objects.filter(dry_run=True).exists()
+
+
+def test_a_refusal_is_an_alert_of_its_own(cluster: Cluster) -> None:
+    opened = take_in(cluster, recording("refused-escalation")).opened
+    assert [(alert.title, alert.attempted) for alert in opened] == [
+        ("Attempt to create an unnamed ClusterRole", True),
+        ("Attempt to create ClusterRole debug-everything", True),
+    ]
+    assert opened[0].object is None
+    assert not AccessVersion.objects.exists()
+
+
+def test_attempts_of_a_day_gather_in_one_alert(cluster: Cluster) -> None:
+    late = creation(**REFUSED, requestReceivedTimestamp="2026-11-23T20:00:00.000000Z")
+    (alert,) = take_in(cluster, event_list(late)).opened
+    investigation.gather(alert)
+    early = creation(**REFUSED)
+    assert not take_in(cluster, event_list(early)).opened
+    alert.refresh_from_db()
+    assert alert.events.count() == 2
+    assert alert.evidence_due
+    assert alert.happened_at.hour == 18
+
+
+def test_a_batch_that_comes_again_changes_nothing(cluster: Cluster) -> None:
+    take_in(cluster, recording("operator-install"))
+    before = remembered(cluster)
+    batch = Batch.objects.get()
+    assert intake.examine(batch) == Outcome()
+    assert remembered(cluster) == before
+
+
+def test_a_batch_examined_twice_comes_to_the_same(cluster: Cluster) -> None:
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
+        take_in(cluster, path.read_bytes())
+    before = remembered(cluster)
+    Batch.objects.update(state=Batch.State.WAITING)
+    for batch in inbox.claim(100):
+        assert not intake.examine(batch).opened
+    assert remembered(cluster) == before
+
+
+@given(st.randoms(use_true_random=False))
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_the_order_of_batches_does_not_matter(cluster: Cluster, shuffled: random.Random) -> None:
+    lines = [line for path in sorted(RECORDINGS.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    batches = [b"\n".join(lines[at : at + 5]) for at in range(0, len(lines), 5)]
+    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
+    ordered, other = (Cluster.objects.create(name=name) for name in names)
+    for batch in batches:
+        take_in(ordered, batch)
+    shuffled.shuffle(batches)
+    for batch in batches:
+        take_in(other, batch)
+    assert remembered(other) == remembered(ordered)
+
+
+def test_the_same_role_by_webhook_and_by_log_is_one_alert_and_one_event(cluster: Cluster) -> None:
+    posted = {key: value for key, value in creation().items() if key not in {"kind", "apiVersion"}}
+    take_in(cluster, event_list(posted))
+    assert not take_in(cluster, event_list(creation(), reading())).opened
+    assert AuditEvent.objects.count() == 1
+
+
+def test_a_role_made_again_under_its_old_name_is_another_alert(cluster: Cluster) -> None:
+    take_in(cluster, event_list(creation()))
+    (alert,) = take_in(cluster, event_list(creation(responseObject=role(uid="another")))).opened
+    assert alert.object_uid == "another"
+    assert Alert.objects.count() == 2
+
+
+def test_the_same_role_on_another_cluster_is_another_alert(cluster: Cluster) -> None:
+    take_in(cluster, event_list(creation()))
+    assert take_in(Cluster.objects.create(name="other"), event_list(creation())).opened
+
+
+def test_at_level_metadata_the_rules_are_unknown(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, event_list(metadata_only(creation()))).opened
+    assert alert.object is not None
+    version = alert.object.latest()
+    assert version is not None
+    assert (version.manifest, version.uid, alert.object_uid) == (None, "", "")
+
+
+@pytest.mark.parametrize("path", sorted(HOSTILE.iterdir()), ids=lambda path: path.stem)
+def test_a_hostile_batch_is_taken_in_whole(cluster: Cluster, path: Any) -> None:
+    take_in(cluster, path.read_bytes())
+    batch = Batch.objects.get()
+    assert batch.state == Batch.State.DONE
+    assert batch.event_count + batch.damaged_count == 3
+    assert DamagedItem.objects.count() == batch.damaged_count
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("markup-in-a-name.jsonl", "ClusterRole <img src=x onerror=alert(1)> created"),
+        ("nul-in-a-name.jsonl", r"ClusterRole half\x00hidden created"),
+        ("bidirectional-name.jsonl", 'ClusterRole =HYPERLINK("http:evil","x")\nline2 \u202egnp\u202c created'),
+        ("long-audit-id.jsonl", "ClusterRole long-id created"),
+        ("no-user.jsonl", "ClusterRole no-user created"),
+        ("half-an-event.jsonl", "ClusterRole cut-role created"),
+    ],
+)
+def test_a_hostile_creation_is_an_alert(cluster: Cluster, name: str, title: str) -> None:
+    (alert,) = take_in(cluster, (HOSTILE / name).read_bytes()).opened
+    assert alert.title == title
+
+
+def test_a_damaged_item_is_kept_with_its_reason_and_what_could_be_read(cluster: Cluster) -> None:
+    body = (HOSTILE / "nested-5000-deep.jsonl").read_bytes()
+    take_in(cluster, body)
+    item = DamagedItem.objects.get()
+    assert (item.position, item.reason) == (1, "It is nested more than 200 levels deep.")
+    assert item.salvaged["user"]["username"] == "mallory@example.com"
+    assert "requestObject" not in item.salvaged
+    assert inbox.body(item) == body.splitlines()[1]
+
+
+def test_a_damaged_write_is_kept_and_marked_incomplete(cluster: Cluster) -> None:
+    take_in(cluster, (HOSTILE / "lone-surrogate.jsonl").read_bytes())
+    row = AuditEvent.objects.get()
+    assert (row.verb, row.incomplete) == ("patch", True)
+    version = AccessVersion.objects.get()
+    assert version.manifest is None
+
+
+def test_a_secret_in_an_event_is_not_kept_in_clear(cluster: Cluster) -> None:
+    leaked = creation(requestObject={"kind": "List", "items": [{"kind": "Secret", "data": {"p": "aHVudGVyMg=="}}]})
+    take_in(cluster, event_list(leaked))
+    assert "aHVudGVyMg==" not in str(AuditEvent.objects.get().body)
+
+
+def test_what_a_watch_waits_for_reopens_its_alert(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, event_list(creation())).opened
+    watch.start(alert, by=None, days=3650)
+    Watch.objects.update(since=alert.happened_at)
+    Alert.objects.update(status=Status.CLOSED, verdict=Verdict.BENIGN, closed_at=alert.happened_at)
+    again = creation(responseObject=role(uid="another"), requestReceivedTimestamp="2026-11-23T19:00:00.000000Z")
+    take_in(cluster, event_list(again))
+    alert.refresh_from_db()
+    assert alert.status == Status.IN_PROGRESS
+
+
+def test_use_of_a_role_has_its_open_alert_investigated_again(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, event_list(creation())).opened
+    Alert.objects.update(evidence_due=False)
+    take_in(cluster, event_list(reading()))
+    alert.refresh_from_db()
+    assert alert.evidence_due
+
+
+def test_a_batch_that_cannot_be_examined_leaves_nothing_behind_and_is_tried_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("no such luck: Authorization: Bearer abcdefgh1")
+
+    monkeypatch.setattr(investigation, "mark_due", broken)
+    inbox.store(cluster, event_list(creation()))
+    (batch,) = inbox.claim(1)
+    assert intake.examine(batch).error == "RuntimeError: no such luck: Authorization: Bearer [redacted]"
+    assert not Alert.objects.exists()
+    assert not AuditEvent.objects.exists()
+    assert not AccessObject.objects.exists()
+    kept = Batch.objects.get()
+    assert (kept.state, kept.tries) == (Batch.State.LEASED, 1)
+    assert kept.error.startswith("RuntimeError")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_examined_by_several_workers_at_once_a_batch_has_its_effects_once(parallel: Parallel) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    batch, _ = inbox.store_leased(cluster, recording("operator-install"))
+    # The same five roles again, in a batch of its own
+    other, _ = inbox.store_leased(cluster, recording("operator-install").replace(b"\n", b"\n\n"))
+    opened: list[Alert] = []
+
+    def work() -> None:
+        for each in (batch, other):
+            outcome = intake.examine(each)
+            opened.extend(outcome.opened)
+
+    parallel(work, 3)
+    assert len(opened) == Alert.objects.count() == 5
+    assert Step.objects.count() == 5 * len(STEPS)
+    assert Activity.objects.filter(kind="opened").count() == 5
+    assert set(Batch.objects.values_list("state", flat=True)) == {Batch.State.DONE}
+    assert not [alert for alert in opened if Activity.objects.broken(alert)]
+
+
+def test_uids_longer_than_kubernetes_makes_them_do_no_harm(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, event_list(creation(responseObject=role(uid=UID * 9)))).opened
+    assert len(alert.object_uid) == 64

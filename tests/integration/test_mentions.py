@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+
+from alerts.audit.decode import decode
+from alerts.models import Batch, Cluster
+from alerts.services import inbox, intake, mentions
+from tests.conftest import RECORDINGS
+from tests.unit.audit.events import creation, decoded, event_list
+
+HOSTILE = "x\nactor jane\u202e/\0"
+
+
+def lines(**changes: Any) -> list[str]:
+    return mentions.of([decoded(creation(**changes))]).split("\n")[1:-1]
+
+
+def test_a_batch_mentions_who_did_what_by_which_role() -> None:
+    reason = 'RBAC: allowed by RoleBinding "b/web" of Role "r" to User "jane"'
+    found = lines(
+        user={"username": "jane"},
+        impersonatedUser={"username": "system:serviceaccount:web:ci"},
+        annotations={"authorization.k8s.io/reason": reason},
+    )
+    assert found == [
+        mentions.actor("jane"),
+        mentions.actor("system:serviceaccount:web:ci"),
+        mentions.address("198.51.100.23"),
+        mentions.binding("RoleBinding", "web", "b"),
+        mentions.client("kubectl/v1.32.4"),
+        mentions.object_("clusterroles", "", "reader"),
+        mentions.role("Role", "web", "r"),
+    ]
+    assert found[-1] == "role Role/web/r"
+
+
+def test_a_read_mentions_no_object() -> None:
+    assert not any(line.startswith("object") for line in lines(verb="get"))
+
+
+def test_a_written_binding_mentions_the_role_it_refers_to() -> None:
+    reference = {"resource": "rolebindings", "namespace": "web", "name": "b", "apiGroup": "rbac.authorization.k8s.io"}
+    found = lines(objectRef=reference, requestObject={"roleRef": {"kind": "Role", "name": "r"}})
+    assert mentions.role("Role", "web", "r") in found
+
+
+def test_a_name_cannot_make_a_line_of_its_own() -> None:
+    found = lines(user={"username": HOSTILE})
+    assert mentions.actor(HOSTILE) in found
+    assert "actor jane" not in found
+
+
+def test_a_long_name_is_cut_and_still_its_own() -> None:
+    one, other = mentions.actor("x" * 100_000), mentions.actor("x" * 99_999 + "y")
+    assert one != other
+    assert len(one) < 600
+
+
+def test_nothing_is_mentioned_by_nothing() -> None:
+    assert mentions.of([]) == ""
+    assert not mentions.contains("", [mentions.actor("jane")])
+
+
+def test_a_part_of_a_line_is_no_mention() -> None:
+    text = mentions.of([decoded(creation(user={"username": "janet"}))])
+    assert not mentions.contains(text, [mentions.actor("jane")])
+    assert mentions.contains(text, [mentions.actor("nobody"), mentions.actor("janet")])
+
+
+@pytest.mark.parametrize("name", ["janet", "100%", "under_score", HOSTILE, "back\\slash"])
+def test_a_search_finds_the_batches_with_a_line(cluster: Cluster, name: str) -> None:
+    for username in (name, "somebody else"):
+        batch, _ = inbox.store_leased(cluster, event_list(creation(user={"username": username})))
+        intake.examine(batch)
+    found = Batch.objects.filter(mentions.any_of([mentions.actor(name)]))
+    assert len(found) == 1
+    assert mentions.contains(found[0].mentions, [mentions.actor(name)])
+    assert not Batch.objects.filter(mentions.any_of([])).exists()
+
+
+def test_every_recorded_grant_is_mentioned() -> None:
+    events = decode((RECORDINGS / "clusterrole-takeover.jsonl").read_bytes()).events
+    text = mentions.of(events)
+    for event in events:
+        grant = event.allowed_by
+        assert mentions.contains(text, [mentions.actor(event.actor)])
+        assert grant is None or mentions.contains(
+            text, [mentions.role(grant.role_kind, grant.role_namespace, grant.role_name)]
+        )

@@ -1,0 +1,213 @@
+import io
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.urls import reverse
+from kombu.exceptions import OperationalError as BrokerUnreachable
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from alerts import tasks
+from alerts.models import Activity, Batch, Cluster
+from alerts.services import inbox
+from tests.conftest import DATA
+from tests.unit.audit.events import creation, event_list
+
+BODY = event_list(creation())
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The tasks that were woken, instead of the broker that would have to run."""
+    tasks_woken: list[Any] = []
+    monkeypatch.setattr(tasks, "wake", tasks_woken.append)
+    return tasks_woken
+
+
+@pytest.fixture
+def token(cluster: Cluster, woken: list[Any]) -> str:
+    token = cluster.issue_hook_token()
+    cluster.save()
+    return token
+
+
+def post(token: str | None, body: bytes = BODY, name: str = "prod-eu", **headers: Any) -> Any:
+    client = Client(enforce_csrf_checks=True)
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return client.post(f"/hook/{name}?timeout=30s", body, content_type="application/json", headers=headers)
+
+
+def send(token: str, **environment: Any) -> int:
+    """Post over a stream of our own, as a web server would hand it over."""
+    stream = {"wsgi.input": io.BytesIO(BODY)} | environment
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    return client.post("/hook/prod-eu", BODY, content_type="application/json", **stream).status_code
+
+
+def test_a_batch_is_on_disk_before_it_is_answered(token: str, woken: list[Any]) -> None:
+    answer = post(token)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer["Content-Type"] == "application/json"
+    assert not answer.cookies
+    assert inbox.body(Batch.objects.get()) == BODY
+    assert woken == [tasks.examine_inbox]
+
+
+def test_the_address_has_no_slash_at_its_end(cluster: Cluster) -> None:
+    assert reverse("alerts:hook", args=[cluster.name]) == "/hook/prod-eu"
+
+
+def test_a_batch_that_comes_again_is_answered_the_same(token: str) -> None:
+    assert [post(token).status_code for _ in range(3)] == [200, 200, 200]
+    assert Batch.objects.count() == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "", "nonsense", "prod-eu"])
+def test_a_wrong_token_is_refused(token: str, wrong: str | None) -> None:
+    answer = post(wrong)
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+    assert not Batch.objects.exists()
+
+
+def test_another_scheme_than_bearer_is_refused(token: str) -> None:
+    assert post(None, Authorization=f"Basic {token}").status_code == 401
+    assert post(None, Authorization=f"bearer {token}").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "prod-eu%00", "%F0%9F%92%A9", "PROD-EU"])
+def test_an_unknown_cluster_is_not_found_whatever_the_token(token: str, name: str) -> None:
+    assert post(token, name=name).status_code == 404
+    assert not Batch.objects.exists()
+
+
+def test_the_token_of_an_unknown_cluster_is_compared_all_the_same(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def accepts(_: Cluster, token: str) -> bool:
+        compared.append(token)
+        return False
+
+    monkeypatch.setattr(Cluster, "accepts", accepts)
+    assert post("guess", name="elsewhere").status_code == 404
+    assert compared == ["guess"]
+
+
+def test_during_a_rotation_both_tokens_are_valid(token: str, cluster: Cluster) -> None:
+    newer = cluster.issue_hook_token()
+    cluster.save()
+    assert post(token, b"1").status_code == 200
+    assert post(newer, b"2").status_code == 200
+    newest = cluster.issue_hook_token()
+    cluster.save()
+    assert post(token, b"3").status_code == 401
+    assert post(newest, b"4").status_code == 200
+
+
+def test_only_a_post_is_allowed(token: str) -> None:
+    assert Client().get("/hook/prod-eu").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"not json", b"{", b"\x1f\x8bnonsense", *((p.read_bytes()) for p in (DATA / "audit/hostile").iterdir())],
+)
+def test_content_is_never_refused(token: str, body: bytes) -> None:
+    assert post(token, body).status_code == 200
+    assert inbox.body(Batch.objects.get()) == body
+
+
+def test_a_body_far_above_django_s_own_limit_is_taken(token: str, settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    body = event_list(*[creation()] * 3000)
+    assert len(body) > 3_000_000
+    assert post(token, body).status_code == 200
+    assert Batch.objects.get().size == len(body)
+
+
+def test_a_body_above_our_limit_is_refused_and_on_record(token: str, settings: Settings) -> None:
+    settings.HOOK_BODY_LIMIT = len(BODY) - 1
+    assert post(token).status_code == 413
+    assert not Batch.objects.exists()
+    assert str(len(BODY)) in Activity.objects.get(kind="refused").summary
+    settings.HOOK_BODY_LIMIT = len(BODY)
+    assert post(token).status_code == 200
+
+
+def test_a_stranger_s_large_body_is_not_put_on_record(token: str, settings: Settings) -> None:
+    settings.HOOK_BODY_LIMIT = 10
+    assert post("nonsense").status_code == 401
+    assert not Activity.objects.exists()
+
+
+def test_a_body_that_ends_too_early_is_not_kept(token: str) -> None:
+    assert send(token, CONTENT_LENGTH=str(len(BODY) + 1)) == 503
+    assert not Batch.objects.exists()
+
+
+def test_a_chunked_body_is_read_where_the_server_ends_the_stream(token: str, settings: Settings) -> None:
+    chunked: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    assert send(token, **chunked) == 411
+    chunked["wsgi.input_terminated"] = True
+    assert send(token, **chunked) == 200
+    assert inbox.body(Batch.objects.get()) == BODY
+    settings.HOOK_BODY_LIMIT = 100
+    assert send(token, **chunked) == 413
+
+
+def test_a_full_inbox_asks_to_come_again(token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.INBOX_LIMIT = 1
+    post(token, b"first")
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    answer = post(token)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "3")
+    assert post(token, b"first").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "problem", [OperationalError("database is locked"), OperationalError("disk is full"), OSError(28)]
+)
+def test_what_cannot_be_stored_now_is_to_be_sent_again(
+    token: str, woken: list[Any], monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fail(*_: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr(inbox, "store", fail)
+    answer = post(token)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "3")
+    assert not woken
+
+
+def test_without_a_broker_a_batch_is_kept_all_the_same(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise BrokerUnreachable
+
+    monkeypatch.setattr(tasks.examine_inbox, "apply_async", fail)
+    token = cluster.issue_hook_token()
+    cluster.save()
+    assert post(token).status_code == 200
+    assert Batch.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_api_server_s_request_is_answered_over_a_real_socket(live_server: LiveServer) -> None:
+    cluster = Cluster(name="prod-eu")
+    token = cluster.issue_hook_token()
+    cluster.save()
+    head = (
+        "POST /hook/prod-eu?timeout=30s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Go-http-client/1.1\r\n"
+        f"Content-Length: {len(BODY)}\r\nAccept: application/json, */*\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    )
+    where = urlsplit(live_server.url)
+    with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
+        connection.sendall(head.encode() + BODY)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b" 200 OK\r\n" in answer
+    assert b"Set-Cookie" not in answer
+    assert Batch.objects.get().size == len(BODY)

@@ -1,0 +1,71 @@
+import gzip
+import json
+
+import pytest
+
+from alerts.audit import envelope
+from alerts.audit.envelope import items
+from tests.unit.audit.events import as_bytes, creation, event_list, reading
+
+EVENTS = [reading("a"), creation("b"), reading("c")]
+RAW = [as_bytes(event) for event in EVENTS]
+ENVELOPES = {
+    "list of a webhook": event_list(*EVENTS),
+    "array": b"[" + b",".join(RAW) + b"]",
+    "lines of a log": b"\n".join(RAW),
+    "lines ended by CR LF, with empty ones": b"\r\n\r\n".join(RAW) + b"\r\n",
+    "lists, one a line": event_list(*EVENTS[:2]) + event_list(EVENTS[2]),
+    "one after the other": b"".join(RAW),
+    "byte order mark": b"\xef\xbb\xbf" + b"\n".join(RAW),
+}
+
+
+@pytest.mark.parametrize("body", ENVELOPES.values(), ids=ENVELOPES.keys())
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_every_envelope_gives_its_events(body: bytes, *, compressed: bool) -> None:
+    assert [item.raw for item in items(gzip.compress(body) if compressed else body)] == RAW
+
+
+@pytest.mark.parametrize("document", [EVENTS, {"kind": "EventList", "items": EVENTS}], ids=["array", "list"])
+def test_an_indented_envelope_gives_its_events(document: object) -> None:
+    found = [json.loads(item.raw) for item in items(json.dumps(document, indent=2).encode())]
+    assert found == EVENTS
+
+
+def test_indented_events_one_after_the_other_are_told_apart() -> None:
+    body = b"\n".join(json.dumps(event, indent=4).encode() for event in EVENTS)
+    assert [json.loads(item.raw) for item in items(body)] == EVENTS
+
+
+def test_one_event_is_one_item() -> None:
+    assert [item.raw for item in items(RAW[1])] == RAW[1:2]
+
+
+def test_gzip_of_several_members_is_read_to_its_end() -> None:
+    body = gzip.compress(RAW[0] + b"\n") + gzip.compress(RAW[1] + b"\n" + RAW[2])
+    assert [item.raw for item in items(body)] == RAW
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" \n ", event_list(), b"[]", b'{"kind":"EventList","items":null}'], ids=["0", "blank", "l", "a", "n"]
+)
+def test_an_empty_envelope_has_no_items(body: bytes) -> None:
+    assert list(items(body)) == []
+
+
+def test_cut_gzip_gives_what_can_be_read_and_says_that_more_was_there() -> None:
+    body = gzip.compress(b"\n".join(as_bytes(reading(str(number))) for number in range(2000)))[:-200]
+    *found, last = items(body)
+    assert len(found) > 1000
+    assert last == envelope.Item(body, envelope.BROKEN_COMPRESSION)
+
+
+def test_gzip_that_inflates_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "INFLATED_LIMIT", 10_000)
+    found = list(items(gzip.compress(b"\n".join(RAW * 100))))
+    assert sum(len(item.raw) for item in found if not item.problem) < 10_000
+    assert found[-1].problem == envelope.INFLATES_TOO_FAR
+
+
+def test_what_is_not_json_is_one_item() -> None:
+    assert list(items(b"hello, world")) == [envelope.Item(b"hello, world", envelope.NOT_JSON)]

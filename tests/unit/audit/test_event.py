@@ -1,0 +1,117 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from alerts.audit.decode import decode
+from tests.unit.audit.events import as_bytes, creation, decoded, event_list, metadata_only
+
+DELETION = creation(
+    verb="delete",
+    requestURI="/apis/rbac.authorization.k8s.io/v1/clusterroles/reader",
+    responseStatus={"metadata": {}, "code": 200},
+    requestObject=None,
+    responseObject={"kind": "Status", "status": "Success", "details": {"name": "reader", "uid": "u"}},
+)
+
+
+def test_an_event_says_who_did_what_to_which_object() -> None:
+    event = decoded(creation())
+    assert (event.actor, event.verb, event.group, event.resource, event.name) == (
+        "mallory@example.com",
+        "create",
+        "rbac.authorization.k8s.io",
+        "clusterroles",
+        "reader",
+    )
+    assert event.at == datetime(2026, 11, 23, 18, 0, 1, tzinfo=UTC)
+    assert event.user.groups == ("contractors", "system:authenticated")
+    assert event.response["rules"] == event.request["rules"]
+    assert event.writes_rbac
+    assert not event.incomplete
+
+
+def test_what_an_event_lacks_is_unknown() -> None:
+    bare = creation(sourceIPs=None, userAgent=None, objectRef=None, responseStatus=None, annotations=None)
+    event = decoded(metadata_only(bare) | {"user": {}})
+    assert event.source_ips is None
+    assert event.user_agent is None
+    assert event.code is None
+    assert event.succeeded is None
+    assert event.user.groups is None
+    assert event.request is None
+    assert event.allowed_by is None
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", False),
+        ("?fieldManager=kubectl", False),
+        ("?dryRun=All", True),
+        ("?fieldManager=x&dryRun=All", True),
+        ("?d%72yRun=%41ll", True),
+        # Go drops a pair with a semicolon, so this one is carried out.
+        ("?dryRun=All;x", False),
+        ("?dryRun=", False),
+    ],
+)
+def test_a_dry_run_is_what_kubernetes_takes_for_one(query: str, *, expected: bool) -> None:
+    address = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    assert decoded(creation(requestURI=address + query)).dry_run is expected
+
+
+def test_a_deletion_says_in_its_body_that_it_is_a_dry_run() -> None:
+    options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
+    assert decoded(DELETION | {"requestObject": options | {"dryRun": ["All"]}}).dry_run is True
+    assert decoded(DELETION | {"requestObject": options}).dry_run is False
+    assert decoded(DELETION).dry_run is False
+
+
+def test_at_level_metadata_nobody_knows_whether_a_deletion_was_a_dry_run() -> None:
+    assert decoded(metadata_only(DELETION)).dry_run is None
+
+
+def test_a_generated_name_is_in_the_answer() -> None:
+    reference = {"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1"}
+    assert decoded(creation("reader-x7k2p", objectRef=reference)).name == "reader-x7k2p"
+
+
+def test_the_name_in_a_refusal_is_not_taken_for_the_role_s() -> None:
+    refusal = creation(
+        objectRef={"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io"},
+        responseStatus={"code": 403},
+        responseObject={"kind": "Status", "metadata": {"name": "somebody else's"}},
+    )
+    assert decoded(refusal).name == ""
+
+
+def test_an_event_has_the_same_hash_from_a_webhook_and_from_a_log() -> None:
+    logged = creation()
+    posted = {key: value for key, value in logged.items() if key not in {"kind", "apiVersion"}}
+    (from_webhook,) = decode(event_list(posted)).events
+    assert from_webhook.sha256 == decoded(logged).sha256
+    assert from_webhook.sha256 != decoded(creation("writer")).sha256
+
+
+def test_an_event_cannot_call_itself_whole_or_another() -> None:
+    event = decoded(creation(raw="AAAA", salvaged=True))
+    assert not event.salvaged
+    assert event.raw.startswith(b'{"kind":"Event"')
+
+
+def test_an_event_that_the_api_server_cut_is_incomplete() -> None:
+    cut = creation(requestObject=None, responseObject=None, annotations={"audit.k8s.io/truncated": "true"})
+    assert decoded(cut).incomplete
+
+
+def test_two_requests_with_one_audit_id_stay_two() -> None:
+    first, second = creation(auditID="same"), creation("writer", auditID="same")
+    assert len({event.sha256 for event in decode(event_list(first, second)).events}) == 2
+
+
+def test_huge_numbers_do_not_stop_anything() -> None:
+    body = (
+        as_bytes(creation()).replace(b'"4711"', b"1e999", 1).replace(b'"uid":', b'"n":' + b"9" * 5000 + b',"uid":', 1)
+    )
+    (event,) = decode(body).events
+    assert event.response["metadata"]["resourceVersion"] == "1e999"

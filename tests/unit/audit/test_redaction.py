@@ -1,0 +1,123 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.audit import redaction
+from alerts.audit.decode import decode
+from tests.conftest import DATA
+from tests.unit.audit.events import as_bytes, creation, decoded
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2lnbmF0dXJl"
+SECRET = {"kind": "Secret", "metadata": {"name": "db"}, "data": {"password": "aHVudGVyMg=="}}
+
+
+def body_of(**changes: Any) -> dict[str, Any]:
+    return redaction.redacted(decoded(creation(**changes)))
+
+
+def secret_event(resource: str = "secrets", **changes: Any) -> dict[str, Any]:
+    return body_of(objectRef={"resource": resource, "namespace": "web", "name": "db", "apiVersion": "v1"}, **changes)
+
+
+def test_an_ordinary_event_is_kept_as_it_is() -> None:
+    assert body_of() == creation()
+
+
+@pytest.mark.parametrize(
+    "request_object",
+    [
+        SECRET,
+        {"kind": "Secret", "stringData": {"password": "aHVudGVyMg=="}},
+        {"data": {"password": "aHVudGVyMg=="}},
+        [{"op": "add", "path": "/data/password", "value": "aHVudGVyMg=="}],
+        [{"op": "replace", "path": "", "value": {"data": {"password": "aHVudGVyMg=="}}}],
+        {"kind": "SecretList", "items": [{"metadata": {"name": "db"}, "data": {"password": "aHVudGVyMg=="}}]},
+        {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(SECRET)}}},
+    ],
+    ids=[
+        "whole",
+        "string data",
+        "merge patch",
+        "JSON patch",
+        "JSON patch of everything",
+        "list",
+        "copy of kubectl apply",
+    ],
+)
+@pytest.mark.parametrize("resource", ["secrets", "configmaps"])
+def test_the_content_of_secrets_and_config_maps_is_never_kept(resource: str, request_object: Any) -> None:
+    kept = secret_event(resource, requestObject=request_object, responseObject=None)
+    assert "aHVudGVyMg==" not in json.dumps(kept)
+    assert "redacted" in json.dumps(kept)
+    assert kept["objectRef"]["name"] == "db"
+
+
+def test_a_secret_inside_another_request_is_not_kept_either() -> None:
+    assert "aHVudGVyMg==" not in json.dumps(body_of(requestObject={"kind": "List", "items": [SECRET]}))
+
+
+def test_the_names_of_what_a_secret_holds_stay() -> None:
+    assert secret_event(requestObject=SECRET)["requestObject"]["data"] == {"password": redaction.HIDDEN}
+
+
+def test_a_token_that_was_issued_is_not_kept() -> None:
+    kept = body_of(
+        objectRef={"resource": "serviceaccounts", "subresource": "token", "name": "ci"},
+        responseObject={
+            "kind": "TokenRequest",
+            "status": {"token": JWT, "expirationTimestamp": "2026-11-24T00:00:00Z"},
+        },
+    )
+    assert kept["responseObject"]["status"] == {
+        "token": redaction.HIDDEN,
+        "expirationTimestamp": "2026-11-24T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"see {JWT}", "see [redacted]"),
+        ("Authorization: Bearer s3cr3t-token", "Authorization: Bearer [redacted]"),
+        ("authorization:Basic dXNlcjpwYXNz", "authorization:Basic [redacted]"),
+        (
+            "?command=curl&command=Authorization%3A+Bearer+abc123def",
+            "?command=curl&command=Authorization%3A+Bearer+[redacted]",
+        ),
+        ("bearer 0123456789abcdef", "bearer [redacted]"),
+        ("/proxy?token=abc&limit=5", "/proxy?token=[redacted]&limit=5"),
+        ("the bearer authentication plugin", "the bearer authentication plugin"),
+        (
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        ),
+    ],
+)
+def test_credentials_in_text_are_hidden(text: str, kept: str) -> None:
+    assert redaction.text(text) == kept
+
+
+@given(st.text())
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    once = redaction.text(text)
+    assert redaction.text(once) == once
+
+
+@pytest.mark.parametrize("path", sorted((DATA / "audit" / "hostile").iterdir()), ids=lambda path: path.stem)
+def test_what_is_kept_of_a_hostile_event_is_json_that_a_database_holds(path: Any) -> None:
+    for event in decode(path.read_bytes()).events:
+        text = json.dumps(redaction.redacted(event), allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
+        assert "\\u0000" not in text
+
+
+def test_of_a_damaged_event_whatever_can_be_read_is_kept() -> None:
+    raw = as_bytes(creation(requestObject="@@")).replace(b'"@@"', b"[" * 5000 + b"]" * 5000)
+    (event,) = decode(raw).events
+    kept = redaction.redacted(event)
+    assert kept["requestObject"] == redaction.UNREADABLE
+    assert kept["responseObject"] == creation()["responseObject"]
