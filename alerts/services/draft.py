@@ -1,0 +1,230 @@
+"""What each group is told about an alert, written from its evidence before anybody asks.
+
+Security reads the technical facts and what is not known; IT what to check and fix; management what it means, what was
+done and what comes next. The analyst may change every word. What an attacker named appears with its invisible
+characters visible and its addresses broken, so that no mail program makes a link of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from alerts import lifecycle, playbook
+from alerts.audit.visible import visible
+from alerts.models import Alert, Answer, Revocation, Stakeholder
+from alerts.services.investigation.attack import Purpose
+
+SUBJECT_LIMIT = 200
+# What a severity means to somebody who does not know Kubernetes
+_IMPACT = {
+    Alert.Severity.CRITICAL: "With rights like these, somebody could take over the cluster and all that runs on it.",
+    Alert.Severity.HIGH: "With rights like these, somebody could read confidential data or disturb important services.",
+    Alert.Severity.MEDIUM: "Rights like these may reach further than everyday work needs.",
+    Alert.Severity.LOW: "The rights are limited.",
+}
+_SEEN = {
+    Purpose.EXFILTRATION: "Confidential data was read.",
+    Purpose.PERSISTENCE: "Ways to come back later were prepared.",
+    Purpose.ESCALATION: "Further rights were given.",
+    Purpose.EXECUTION: "Commands were run inside applications.",
+    Purpose.COVERING_TRACKS: "Traces were deleted.",
+    Purpose.DESTRUCTION: "Data or applications were deleted.",
+}
+_REVOKED = {
+    Revocation.Mode.REVOKE: "The role was revoked",
+    Revocation.Mode.UNBIND: "The role was taken from everybody who held it",
+    Revocation.Mode.CONTAIN: "The role’s rules were emptied",
+}
+_STATES = {"there": ": still there", "gone": ": gone already"}
+_NEXT = {
+    "creator": "We find out who did it, and whether they were entitled to.",
+    "permissions": "We judge how far the rights reach.",
+    "use": "We find out whether the rights were misused.",
+    "revoke": "We decide on taking the rights away.",
+    "policies": "We review the rules that should have prevented this.",
+    "remedy": "We clean up what was left behind.",
+    "watch": "We make sure that a repetition is noticed.",
+}
+_NAME_LIMIT = 300  # characters of a name or another text from outside
+_STORY_LIMIT = 1200
+_LISTED = 10  # entries of a list before "and … more"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a group is told. The subject is one line."""
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One step of the checklist as it stands. `conclusion` is empty while the step is open."""
+
+    key: str
+    title: str
+    question: str
+    conclusion: str
+    reason: str
+    found: str
+    alarming: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether nobody answered it yet."""
+        return not self.conclusion
+
+
+def compose(alert: Alert, group: str) -> Draft:
+    """Write the draft for a group. It stays true where evidence is missing: what is not known is called unknown."""
+    facts = _facts(alert)
+    template = f"notifications/{Stakeholder.Group(group)}.txt"
+    lines = (line.rstrip() for line in render_to_string(template, facts).strip().splitlines())
+    return Draft(subject=facts["subject"], text="\n".join(_without_gaps(lines)))
+
+
+def harmless(text: object, *, limit: int = _NAME_LIMIT) -> str:
+    """Return text from outside on one visible line of bearable length, with no address a mail program would link."""
+    line = visible(" ".join(str(text).split(" "))).replace("://", "[://]").replace("www.", "www[.]")
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+def _facts(alert: Alert) -> dict[str, Any]:
+    questions, steps = _items(alert, playbook.INVESTIGATION), _items(alert, playbook.RESOLUTION)
+    severity = alert.get_severity_display()
+    title = harmless(alert.title)
+    return {
+        "subject": f"[{severity}] {title} in {alert.cluster.name} ({alert.reference})",
+        "alert": alert,
+        "title": title,
+        "severity": severity,
+        "actor": harmless(alert.actor) or "unknown",
+        "story": harmless("".join(str(part) for _, part in alert.story), limit=_STORY_LIMIT),
+        "circumstances": list(_circumstances(alert)),
+        "verdict": lifecycle.VERDICTS[lifecycle.Verdict(alert.verdict)] if alert.verdict else None,
+        "questions": questions,
+        "steps": steps,
+        "alarming": [item for item in questions if item.alarming],
+        "unknown": list(_unknown(alert, questions)),
+        "impact": _IMPACT[Alert.Severity(alert.severity)],
+        "seen": list(_seen(alert)),
+        "next": [_NEXT[item.key] for item in (*questions, *steps) if item.is_open and item.key in _NEXT],
+        "revoke": _revoke(alert),
+        "leftovers": _listed(alert, "remedy"),
+        "findings": _listed(alert, "policies"),
+    }
+
+
+def _items(alert: Alert, definitions: tuple[playbook.Step, ...]) -> list[Item]:
+    rows = {step.key: step for step in alert.steps.all()}
+    return [
+        _item(definition, rows[definition.key].answer(), alert.evidence.get(definition.key))
+        for definition in definitions
+    ]
+
+
+def _item(definition: playbook.Step, answer: Answer | None, evidence: object) -> Item:
+    outcome = definition.outcome(answer.outcome) if answer else None
+    summary = evidence.get("summary", "") if isinstance(evidence, Mapping) else ""
+    return Item(
+        key=definition.key,
+        title=definition.title,
+        question=definition.question,
+        conclusion=outcome.label if outcome else "",
+        reason=harmless(answer.reason) if answer else "",
+        found=harmless(summary),
+        alarming=bool(outcome and outcome.alarming),
+    )
+
+
+def _circumstances(alert: Alert) -> Iterator[tuple[str, str]]:
+    """Return when, from where, with what and by which right it was done, as labels and texts."""
+    yield "When", _utc(alert.happened_at)
+    event = alert.events.order_by("at", "pk").first()
+    creator = alert.evidence.get("creator")
+    known = creator if isinstance(creator, Mapping) else {}
+    yield "From address", harmless(known.get("address") or (event and ", ".join(event.source_ips)) or "unknown")
+    yield "Client", harmless(known.get("client") or (event and event.user_agent) or "unknown")
+    yield "Allowed by", harmless(_right(known.get("allowed_by")))
+    if alert.object_uid:
+        yield "Object’s uid", harmless(alert.object_uid)
+
+
+def _right(allowed_by: object) -> str:
+    """Return what allowed the request: a role, or the sentence that says why none is known."""
+    known = allowed_by if isinstance(allowed_by, Mapping) else {}
+    role = " ".join(str(known[key]) for key in ("role_kind", "role") if known.get(key))
+    return role or str(known.get("text") or "unknown")
+
+
+def _unknown(alert: Alert, questions: list[Item]) -> Iterator[str]:
+    """Return what nobody can say yet, in sentences."""
+    if alert.evidence_error:
+        yield harmless(alert.evidence_error)
+    if not alert.evidence_at:
+        yield "The evidence is still being gathered."
+    for item in questions:
+        if item.is_open:
+            yield f"{item.title}: not answered yet."
+        elif item.conclusion == playbook.step(item.key).outcomes[-1].label:
+            yield f"{item.title}: the evidence does not suffice to tell."
+
+
+def _revoke(alert: Alert) -> str:
+    """Return in a sentence whether the role still stands."""
+    states = Revocation.State
+    revocation = alert.revocations.filter(requested_by__isnull=False).exclude(state=states.CALLED_OFF).first()
+    step = next(step for step in alert.steps.all() if step.key == "revoke")
+    if revocation and revocation.state == states.DONE and revocation.finished_at:
+        return f"{_REVOKED[Revocation.Mode(revocation.mode)]} at {_utc(revocation.finished_at)}, and that was verified."
+    if revocation and revocation.state in (states.SCHEDULED, states.RUNNING):
+        return "The role is being revoked."
+    if revocation and revocation.state in (states.PARTLY, states.FAILED):
+        return "Revoking the role did not work completely; we are on it."
+    if step.outcome == "kept":
+        return "The role was kept on purpose."
+    return "The role is gone." if step.outcome == "revoked" else "The role has not been revoked."
+
+
+def _seen(alert: Alert) -> Iterator[str]:
+    """Return what was seen since, in words for everybody: of each purpose that the evidence marks, a sentence."""
+    evidence = alert.evidence.get("use")
+    chips = evidence.get("chips") if isinstance(evidence, Mapping) else None
+    marks = {str(chip[-1]) for chip in chips if isinstance(chip, list) and chip} if isinstance(chips, list) else set()
+    yield from (sentence for purpose, sentence in _SEEN.items() if purpose in marks)
+
+
+def _listed(alert: Alert, key: str) -> list[str]:
+    """Return what a step's evidence lists, one line each: what it is, whether it is still there, and what to know."""
+    evidence = alert.evidence.get(key)
+    if not isinstance(evidence, Mapping):
+        return []
+    entries = evidence.get("findings") or evidence.get("items") or []
+    if not isinstance(entries, list):
+        return []
+    lines = [_line(entry) for entry in entries if isinstance(entry, Mapping) and entry.get("title")]
+    shown = lines[:_LISTED]
+    more = len(lines) - len(shown)
+    return [*shown, f"and {more} more, on the alert’s page"] if more > 0 else shown
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    note = f" ({entry['note']})" if entry.get("note") else ""
+    return harmless(f"{entry['title']}{_STATES.get(str(entry.get('state')), '')}{note}")
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _without_gaps(lines: Iterator[str]) -> Iterator[str]:
+    """Leave out an empty line after another."""
+    before = ""
+    for line in lines:
+        if line or before:
+            yield line
+        before = line

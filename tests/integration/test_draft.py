@@ -1,0 +1,153 @@
+"""What each group is told, written beforehand: true, useful, and harmless whatever the evidence holds."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from alerts.models import Alert, Cluster, Revocation, Stakeholder
+from alerts.services import draft, workflow
+from tests.factories import make_alert
+
+GROUPS = Stakeholder.Group.values
+HOSTILE = "<!channel> <http://evil|x>\nBcc: everybody@example.org\u202e {{ alert }} {% now %}"
+
+
+@pytest.fixture
+def alert(cluster: Cluster) -> Alert:
+    return make_alert(cluster)
+
+
+def answer(alert: Alert, key: str, outcome: str, by: User, reason: str = "") -> None:
+    alert.refresh_from_db()
+    workflow.answer(alert, key, outcome, by=by, version=alert.version, reason=reason)
+    alert.refresh_from_db()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_without_any_evidence_it_says_what_is_unknown(alert: Alert, group: str) -> None:
+    written = draft.compose(alert, group)
+    assert written.subject == f"[Critical] ClusterRole metrics-scraper-v2 created in prod-eu (RC-{alert.pk})"
+    assert "prod-eu" in written.text
+    assert "The role has not been revoked." in written.text
+    assert "None" not in written.text
+    assert "\n\n\n" not in written.text
+
+
+def test_security_reads_the_facts_and_what_is_not_known(alert: Alert, ana: User) -> None:
+    alert.story = [["strong", "ci-deployer"], ["", " created a role that permits "], ["strong", "everything"]]
+    alert.evidence = {
+        "creator": {
+            "summary": "first seen from this address",
+            "address": "203.0.113.77",
+            "client": "python-requests/2.32.3",
+            "allowed_by": {"role": "platform-deployer", "role_kind": "ClusterRole"},
+        },
+        "permissions": {"summary": "new access that nobody held"},
+    }
+    alert.evidence_at = timezone.now()
+    alert.save()
+    answer(alert, "creator", "not_authorised", ana, "deploys never run from outside")
+    answer(alert, "use", "unclear", ana)
+    text = draft.compose(alert, "security").text
+    assert "ci-deployer created a role that permits everything" in text
+    for fact in (
+        "From address: 203.0.113.77",
+        "Client: python-requests/2.32.3",
+        "Allowed by: ClusterRole platform-deployer",
+    ):
+        assert fact in text
+    assert "Not authorised (deploys never run from outside). first seen from this address" in text
+    known, unknown = text.split("WHAT WE DO NOT KNOW")
+    assert "new access that nobody held" in known
+    assert "What it permits: not answered yet." in unknown
+    assert "What was done with it: the evidence does not suffice to tell." in unknown
+
+
+def test_it_reads_what_to_check_and_fix(alert: Alert) -> None:
+    alert.evidence = {
+        "remedy": {
+            "items": [
+                {"title": "DaemonSet kube-system/node-exporter-x", "state": "there", "note": "privileged"},
+                {"title": "Token of kube-system/metrics-scraper", "state": "unknown", "note": ""},
+            ]
+        },
+        "policies": {"findings": [{"title": "Everybody may create roles"}]},
+    }
+    alert.save()
+    text = draft.compose(alert, "it").text
+    left_behind = (
+        "LEFT BEHIND, TO BE REMOVED OR EXPLAINED\n- DaemonSet kube-system/node-exporter-x: still there (privileged)"
+    )
+    assert f"{left_behind}\n- Token of kube-system/metrics-scraper\n" in text
+    assert "POLICIES TO FIX\n- Everybody may create roles" in text
+
+
+def test_management_reads_it_in_plain_words(alert: Alert, ana: User) -> None:
+    alert.evidence = {"use": {"chips": [["critical", "Exfiltration"], ["high", "Something new"]]}}
+    alert.save()
+    before = draft.compose(alert, "management").text
+    assert "somebody could take over the cluster" in before
+    assert "Since then we have seen:\n- Confidential data was read.\n\nWHAT IS DONE" in before
+    assert "We do not know yet whether it was meant well." in before
+    answer(alert, "use", "misused", ana)
+    assert "what was done with it: misused" in draft.compose(alert, "management").text
+    for jargon in ("uid", "203.0.113.77", "User-Agent"):
+        assert jargon not in before
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (Revocation.State.DONE, "The role was revoked at 2026-"),
+        (Revocation.State.RUNNING, "The role is being revoked."),
+        (Revocation.State.FAILED, "Revoking the role did not work completely"),
+        (Revocation.State.CALLED_OFF, "The role has not been revoked."),
+    ],
+)
+def test_it_says_whether_the_role_still_stands(alert: Alert, ana: User, state: str, sentence: str) -> None:
+    at = timezone.now().replace(year=2026)
+    Revocation.objects.create(alert=alert, plan={}, state=state, requested_by=ana, finished_at=at)
+    for group in GROUPS:
+        assert sentence in draft.compose(alert, group).text
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_an_attacker_named_is_harmless(cluster: Cluster, group: str, ana: User) -> None:
+    alert = make_alert(cluster, HOSTILE, actor=HOSTILE, story=[["code", HOSTILE]])
+    finding = {"findings": [{"title": HOSTILE}], "summary": HOSTILE}
+    alert.evidence = {
+        key: finding | {"address": HOSTILE, "client": HOSTILE} for key in ("creator", "remedy", "policies")
+    }
+    alert.save()
+    written = draft.compose(alert, group)
+    assert "\n" not in written.subject
+    assert not any(line.startswith("Bcc:") for line in written.text.splitlines())
+    assert "http://evil" not in written.subject + written.text
+    assert "\u202e" not in written.subject + written.text
+    assert "{{ alert }}" in written.text
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"creator": None},
+        {"creator": []},
+        {"remedy": {"items": [None, 3, {}]}},
+        {"policies": "x"},
+        {"policies": {"items": 7}},
+    ],
+)
+def test_evidence_of_another_shape_breaks_nothing(alert: Alert, evidence: dict[str, Any]) -> None:
+    alert.evidence = evidence
+    alert.save()
+    for group in GROUPS:
+        assert draft.compose(alert, group).text
+
+
+def test_long_lists_are_cut_and_say_so(alert: Alert) -> None:
+    alert.evidence = {"remedy": {"items": [{"title": f"workload {number}"} for number in range(14)]}}
+    alert.save()
+    text = draft.compose(alert, "it").text
+    assert "- workload 9\n- and 4 more, on the alert’s page" in text
