@@ -1,0 +1,120 @@
+"""The stored batches as evidence: what some roles permitted and some actors did, searched again when it is asked."""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from alerts import rbac
+from alerts.audit.decode import decode
+from alerts.audit.event import FINAL_STAGES, Event
+from alerts.audit.visible import storable
+from alerts.models import Batch, Cluster
+from alerts.models.credential import CredentialLost
+from alerts.services import inbox, mentions
+
+# A search opens no more batches than this, and no more bytes; what it leaves out it counts.
+BATCHES = 400
+BYTES = 256 * 1024 * 1024
+
+
+class Search(Iterable[Event]):
+    """The events that some roles permitted or some actors made, in time, streamed batch by batch.
+
+    An actor counts in both senses: who made the request, and who was impersonated. `left_out` is the number of batches
+    that a limit kept closed and `unreadable` of those under a lost key; both are known once it was read to the end.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        roles: Collection[rbac.RoleRef],
+        actors: Collection[str],
+        since: datetime,
+        until: datetime | None,
+        newest_first: bool,
+    ) -> None:
+        self.cluster = cluster
+        self.roles = frozenset(rbac.RoleRef(ref.kind, storable(ref.name), storable(ref.namespace)) for ref in roles)
+        self.actors = frozenset(map(storable, actors))
+        self.since, self.until = since, until
+        self.newest_first = newest_first
+        self.opened = self.left_out = self.unreadable = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self.roles and not self.actors:
+            return
+        order = ["-latest_at", "-pk"] if self.newest_first else ["earliest_at", "pk"]
+        sizes = list(self._batches().order_by(*order).values_list("pk", "size"))
+        self.opened = self.left_out = self.unreadable = spent = 0
+        for pk, size in sizes:
+            if self.opened >= BATCHES or spent + size > BYTES:
+                self.left_out = len(sizes) - self.opened
+                return
+            self.opened, spent = self.opened + 1, spent + size
+            yield from self._events(pk)
+
+    def _batches(self) -> QuerySet[Batch]:
+        found = Batch.objects.filter(cluster=self.cluster, latest_at__gte=self.since)
+        if self.until is not None:
+            found = found.filter(earliest_at__lte=self.until)
+        roles = (mentions.role(ref.kind, ref.namespace, ref.name) for ref in self.roles)
+        return found.filter(mentions.any_of((*roles, *map(mentions.actor, self.actors))))
+
+    def _events(self, pk: int) -> Iterator[Event]:
+        batch = Batch.objects.only("body").filter(pk=pk).first()
+        if batch is None:
+            return
+        try:
+            content = inbox.body(batch)
+        except CredentialLost:
+            self.unreadable += 1
+            return
+        events = decode(content).events
+        yield from (event for event in (reversed(events) if self.newest_first else events) if self._meant(event))
+
+    def _meant(self, event: Event) -> bool:
+        at = event.at
+        if at is None or at < self.since or (self.until is not None and at > self.until):
+            return False
+        people = (event.user, event.impersonated_user)
+        if any(person is not None and storable(person.username) in self.actors for person in people):
+            return True
+        return bool(self.roles) and role_of(event) in self.roles
+
+
+def search(
+    cluster: Cluster,
+    *,
+    roles: Collection[rbac.RoleRef] = (),
+    actors: Collection[str] = (),
+    since: datetime,
+    until: datetime | None = None,
+    newest_first: bool = False,
+) -> Search:
+    """Return every stage of the requests between two times that a role permitted or an actor made."""
+    return Search(cluster, roles=roles, actors=actors, since=since, until=until, newest_first=newest_first)
+
+
+def requests(events: Iterable[Event]) -> list[Event]:
+    """Return one event for each request, in order of time: the final stage, or for one still running its beginning."""
+    found: dict[tuple[object, ...], Event] = {}
+    for event in events:
+        # The audit ID alone is chosen by the client.
+        key = (event.audit_id, event.request_received_timestamp, event.verb, event.request_uri)
+        if event.stage in FINAL_STAGES or key not in found:
+            found[key] = event
+    return sorted(found.values(), key=lambda event: event.at.timestamp() if event.at else 0.0)
+
+
+def role_of(event: Event) -> rbac.RoleRef | None:
+    """Return the role that permitted the request, by its name as it is stored; None where RBAC did not permit it."""
+    grant = event.allowed_by
+    return rbac.RoleRef(grant.role_kind, storable(grant.role_name), storable(grant.role_namespace)) if grant else None
+
+
+def history_since(cluster: Cluster) -> datetime | None:
+    """Return the time of the oldest event that is still stored, or None where there is none."""
+    oldest = Batch.objects.filter(cluster=cluster, earliest_at__isnull=False).order_by("earliest_at")
+    return oldest.values_list("earliest_at", flat=True).first()

@@ -1,0 +1,124 @@
+"""An alert's three questions and what follows from them, answered before they are asked.
+
+`gather` computes the evidence outside of any transaction and saves it in a short one; gathered again, it comes to the
+same. What is not known is called unknown, never empty.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from alerts import rbac
+from alerts.audit import redaction
+from alerts.models import Alert, Cluster, Stakeholder
+from alerts.services import mentions, posture, watch
+from alerts.services.investigation import creator, remedy, story
+from alerts.services.investigation.case import Case
+from alerts.services.investigation.permissions import Permissions
+from alerts.services.investigation.use import Use
+
+# An alert whose actor never rests is not investigated without rest.
+PAUSE = timedelta(minutes=1)
+LONG_PAUSE = timedelta(minutes=15)
+FRESH = timedelta(hours=1)
+_RESPOND_WITHIN = {
+    rbac.Severity.CRITICAL: timedelta(minutes=15),
+    rbac.Severity.HIGH: timedelta(hours=1),
+    rbac.Severity.MEDIUM: timedelta(hours=8),
+    rbac.Severity.LOW: timedelta(days=3),
+}
+
+
+def gather(alert: Alert) -> None:
+    """Gather the evidence of every step, the story and the score of an alert, and save them.
+
+    Where the cluster cannot be asked, `evidence_error` says so, everything else is there, and the alert stays due.
+    """
+    # What happens from here on makes it due again.
+    Alert.objects.filter(pk=alert.pk).update(evidence_due=False)
+    try:
+        alert = Alert.objects.select_related("cluster", "object").get(pk=alert.pk)
+        gathered = _gathered(Case(alert))
+    except Exception as error:
+        problem = f"The evidence could not be gathered: {type(error).__name__}. It is tried again every minute."
+        Alert.objects.filter(pk=alert.pk).update(evidence_due=True, evidence_error=problem, evidence_at=timezone.now())
+        raise
+    _save(alert, gathered)
+
+
+def _gathered(case: Case) -> dict[str, Any]:
+    """Return the fields of the alert as they follow from the case."""
+    permissions, use = Permissions(case), Use(case)
+    made = creator.evidence(case)
+    found = posture.findings(
+        case.cluster,
+        case.now,
+        ref=case.ref,
+        rules=permissions.rules,
+        maker=case.alert.actor,
+        events=[*case.since.events, *case.past.events],
+    )
+    evidence = {
+        "creator": made,
+        "permissions": permissions.evidence(),
+        "use": use.evidence(),
+        "policies": posture.evidence(found),
+        "remedy": remedy.evidence(case, use),
+        "tell": {"summary": " · ".join(Stakeholder.Group.labels), "chips": []},
+    }
+    return {
+        "evidence": redaction.manifest(evidence),
+        "story": redaction.manifest(story.tell(case, made, permissions, use)),
+        "score": permissions.risk.score,
+        "severity": permissions.risk.severity.value,
+        "factors": redaction.manifest(permissions.risk.as_json()["factors"]),
+        "evidence_error": redaction.text(case.problem),
+    }
+
+
+def _save(alert: Alert, gathered: dict[str, Any]) -> None:
+    with transaction.atomic():
+        fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+        gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
+        for field, value in gathered.items():
+            setattr(fresh, field, value)
+        fresh.evidence_at = timezone.now()
+        if fresh.respond_by is None:
+            fresh.respond_by = fresh.opened_at + _RESPOND_WITHIN[rbac.Severity(fresh.severity)]
+        # What could not be asked is asked again.
+        fields = [*gathered, "evidence_at", "respond_by"]
+        if fresh.evidence_error:
+            fresh.evidence_due = True
+            fields.append("evidence_due")
+        fresh.save(update_fields=fields)
+
+
+def mark_due(cluster: Cluster, mentioned: str) -> None:
+    """Have the open alerts investigated again that a batch concerns: its mentions name their actor or their role."""
+    lines = frozenset(mentioned.split("\n"))
+    waiting = Alert.objects.open().filter(cluster=cluster, evidence_due=False)
+    subjects = waiting.values_list("pk", "actor", "object__kind", "object__namespace", "object__name")
+    concerned = [
+        pk
+        for pk, actor, kind, namespace, name in subjects
+        if mentions.actor(actor) in lines or (kind and mentions.role(kind, namespace, name) in lines)
+    ]
+    if concerned:
+        Alert.objects.filter(pk__in=concerned).update(evidence_due=True)
+
+
+def ask_again(alert: Alert) -> None:
+    """Have an alert investigated again, whatever happened since."""
+    Alert.objects.filter(pk=alert.pk).update(evidence_due=True)
+
+
+def due() -> list[int]:
+    """Return the keys of the alerts to investigate now, those never investigated first."""
+    now = timezone.now()
+    fresh = Q(evidence_at__lt=now - PAUSE, happened_at__gte=now - FRESH)
+    rested = Q(evidence_due=True) & (fresh | Q(evidence_at__lt=now - LONG_PAUSE))
+    waiting = Alert.objects.filter(Q(evidence_at=None) | rested)
+    return list(waiting.order_by("-evidence_at", "pk").values_list("pk", flat=True)[:50])

@@ -1,0 +1,90 @@
+"""How often an actor, its address and its client were seen before, and whether they are new."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max, Min
+
+from alerts.audit.event import Event
+from alerts.audit.visible import storable
+from alerts.models import AuditEvent, Batch
+from alerts.services import mentions
+from alerts.services.investigation.case import Case
+
+# What an actor first used so shortly before counts as new, where it did enough before to tell.
+NEW = timedelta(days=1)
+ENOUGH = 5
+# Who never came before is only new where there is a before.
+LONG_ENOUGH = timedelta(hours=1)
+
+
+def address(row: AuditEvent) -> str:
+    """Return where the request says it came from: the first address, which a client may make up."""
+    return row.source_ips[0] if row.source_ips else ""
+
+
+def address_of(event: Event) -> str:
+    """Return the same of an event."""
+    return storable(event.source_ips[0]) if event.source_ips else ""
+
+
+def client_of(event: Event) -> str:
+    """Return the client's own name for itself."""
+    return storable(event.user_agent or "")
+
+
+def of(case: Case, row: AuditEvent) -> Iterator[dict[str, Any]]:
+    """Yield what was seen before of the actor, of its address and of its client, as plain JSON."""
+    yield _sighting(case, "actor", case.alert.actor, mentions.actor, lambda _: case.alert.actor)
+    yield _sighting(case, "address", address(row), mentions.address, address_of)
+    yield _sighting(case, "client", row.user_agent, mentions.client, client_of)
+
+
+def _sighting(
+    case: Case, what: str, value: str, line: Callable[[str], str], value_of: Callable[[Event], str]
+) -> dict[str, Any]:
+    past = case.past.events
+    times = [event.at for event in past if event.at and value_of(event) == value]
+    first = min(times, default=None)
+    return {
+        "what": what,
+        "value": value,
+        "count": len(times),
+        "of": len(past),
+        "first": _before(case, first),
+        "last": _before(case, max(times, default=None)),
+        "new": bool(value) and (_newcomer(case) if what == "actor" else _new(case, first)),
+        "anybody": _anybody(case, line(value)) if value else {},
+    }
+
+
+def _before(case: Case, at: datetime | None) -> str:
+    """Return how long before the alert it was, in one unit; "" for never."""
+    if at is None:
+        return ""
+    seconds = (case.alert.happened_at - at).total_seconds()
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} before"
+    return "less than 1 s before"
+
+
+def _newcomer(case: Case) -> bool:
+    since = case.history_since
+    return not case.past.events and since is not None and case.alert.happened_at - since >= LONG_ENOUGH
+
+
+def _new(case: Case, first: datetime | None) -> bool:
+    """Tell whether it is new to an actor that did enough before without it."""
+    happened = case.alert.happened_at
+    if first is not None and happened - first >= NEW:
+        return False
+    return sum(1 for event in case.past.events if event.at and event.at < (first or happened)) >= ENOUGH
+
+
+def _anybody(case: Case, line: str) -> dict[str, str]:
+    """Return when it was seen on the cluster, whoever it was, to the batch: in those that ended before the alert."""
+    earlier = Batch.objects.filter(mentions.any_of([line]), cluster=case.cluster, latest_at__lt=case.alert.happened_at)
+    found = earlier.aggregate(first=Min("earliest_at"), last=Max("latest_at"))
+    return {key: _before(case, at) for key, at in found.items() if at is not None}
