@@ -1,0 +1,96 @@
+"""A person's decision to run a plan, and to call it off while there is time."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from alerts.audit.visible import visible
+from alerts.models import Activity, Alert, Revocation
+from alerts.services.revocation import summary
+from alerts.services.revocation.cautions import personal
+
+PERMISSION = "alerts.revoke_role"
+State = Revocation.State
+
+
+class RequestRefused(Exception):
+    """A decision that cannot be carried out; its text is the sentence people see."""
+
+
+class Outdated(RequestRefused):
+    """The plan is no longer the one that the person saw, or was never theirs to see."""
+
+
+def request(revocation: Revocation, *, by: User, reason: str, digest: str, typed_name: str = "") -> Revocation:
+    """Schedule the plan to run after the grace; asking again for what is scheduled or running changes nothing.
+
+    `digest` is that of the plan the person saw; `typed_name` the name of the role, where warnings ask for it.
+    Raises RequestRefused, and Outdated where the plan must be looked at again.
+    """
+    if not by.has_perm(PERMISSION):
+        raise RequestRefused("You may not revoke roles. Ask somebody in the group Responder.")
+    try:
+        with transaction.atomic():
+            alert = Alert.objects.select_for_update().get(pk=revocation.alert_id)
+            fresh = Revocation.objects.select_for_update().get(pk=revocation.pk)
+            if fresh.is_active() and fresh.digest == digest:
+                return fresh
+            _check(fresh, by, reason, digest, typed_name)
+            now = timezone.now()
+            fresh.state, fresh.reason = State.SCHEDULED, reason.strip()
+            fresh.requested_by, fresh.requested_at = by, now
+            fresh.due_at = now + timedelta(seconds=settings.REVOKE_GRACE_SECONDS)
+            fresh.save()
+            summary.write_evidence(alert, fresh)
+            _record(fresh, "revoke_requested", f"asked to {what(fresh)}: {fresh.reason}", by)
+    except IntegrityError:
+        raise RequestRefused("Another revoke of this alert is under way. Wait for its end.") from None
+    return fresh
+
+
+def call_off(revocation: Revocation, *, by: User) -> None:
+    """Call off a revoke that has not begun.
+
+    Raises RequestRefused where it is too late, or for somebody who may not revoke.
+    """
+    if not by.has_perm(PERMISSION):
+        raise RequestRefused("You may not call off a revoke. Ask somebody in the group Responder.")
+    with transaction.atomic():
+        alert = Alert.objects.select_for_update().get(pk=revocation.alert_id)
+        waiting = Revocation.objects.filter(pk=revocation.pk, state=State.SCHEDULED)
+        if not waiting.update(state=State.CALLED_OFF, called_off_by=by, finished_at=timezone.now()):
+            raise RequestRefused("It is too late to call it off: it began, or was called off already.")
+        fresh = Revocation.objects.get(pk=revocation.pk)
+        summary.write_evidence(alert, fresh)
+        _record(fresh, "revoke_called_off", f"called off: {what(fresh)}", by)
+
+
+def what(revocation: Revocation) -> str:
+    """Return what the person decided, as the end of a sentence: “revoke ClusterRole x (1 role and 2 bindings)”."""
+    about = revocation.alert.object
+    return f"{revocation.mode} {about} ({summary.objects(revocation)})"
+
+
+def _check(fresh: Revocation, by: User, reason: str, digest: str, typed_name: str) -> None:
+    if not fresh.alert.is_open():
+        raise RequestRefused("This alert is closed. Reopen it first.")
+    if fresh.state == State.REFUSED:
+        raise RequestRefused(summary.sentence(fresh))
+    if fresh.digest != digest or fresh.state != State.PLANNED:
+        raise Outdated("The plan changed since you looked at it. Here is the new one; nothing was done.")
+    if not fresh.is_fresh():
+        raise Outdated("The plan is more than ten minutes old. Make a new one; nothing was done.")
+    if not reason.strip():
+        raise RequestRefused("Say in a sentence why: the reason is kept with the action.")
+    grave = any(warning["grave"] for warning in fresh.warnings) or personal(fresh, by)
+    about = fresh.alert.object
+    if grave and about is not None and visible(about.name) != visible(typed_name):
+        raise RequestRefused("Because of the warnings, type the name of the role to go on.")
+
+
+def _record(revocation: Revocation, kind: str, text: str, by: User) -> None:
+    detail = {"revocation": revocation.pk, "mode": revocation.mode, "digest": revocation.digest}
+    Activity.objects.record(kind, text, by=by, alert=revocation.alert, detail=detail)

@@ -1,0 +1,66 @@
+"""What goes as far as we remember it, where the cluster itself cannot be asked: from audit events and listings."""
+
+from django.db.models import QuerySet
+
+from alerts.models import AccessObject, AccessVersion, Alert
+from alerts.services.revocation.targets import BINDING_KINDS, Manifest, Surroundings, referring
+
+
+def remembered(alert: Alert, *, deleted: bool = False) -> Surroundings:
+    """Return the alert's role and the bindings to it as they were last seen, the deleted ones on request."""
+    about = alert.object
+    if about is None:
+        return Surroundings((), None, ())
+    own = _manifests(AccessVersion.objects.filter(object=about), deleted=deleted)
+    if not own and about.latest() is None:
+        own = [_manifest(AccessVersion(object=about, uid=alert.object_uid))]  # the name is all that was logged
+    if about.kind in BINDING_KINDS:
+        return Surroundings((), None, tuple(own))
+    bindings = AccessVersion.objects.filter(
+        object__cluster=alert.cluster,
+        object__kind__in=BINDING_KINDS,
+        manifest__roleRef__kind=about.kind,
+        manifest__roleRef__name=about.name,
+    )
+    manifests = _manifests(AccessVersion.objects.filter(object__in=bindings.values("object")), deleted=deleted)
+    return Surroundings((), next(iter(own), None), referring(manifests, about.kind, about.namespace, about.name))
+
+
+def seen_before(alert: Alert, kind: str, namespace: str, name: str) -> set[str]:
+    """Return the uids under which an object of that name was ever seen on the alert's cluster."""
+    versions = AccessVersion.objects.filter(object__in=_named(alert, kind, namespace, name))
+    return set(versions.exclude(uid="").values_list("uid", flat=True))
+
+
+def newest(alert: Alert, kind: str, namespace: str, name: str) -> AccessVersion | None:
+    """Return the newest version of an object on the alert's cluster, or None if it was never seen."""
+    about = _named(alert, kind, namespace, name).first()
+    return about.latest() if about else None
+
+
+def _named(alert: Alert, kind: str, namespace: str, name: str) -> QuerySet[AccessObject]:
+    return AccessObject.objects.filter(cluster=alert.cluster, digest=AccessObject.digest_of(kind, namespace, name))
+
+
+def _manifests(versions: QuerySet[AccessVersion], *, deleted: bool) -> list[Manifest]:
+    """Return the newest version of each object as a manifest; of a deleted one the last before, if those are wanted.
+
+    Where a later change was logged without the object, its resourceVersion is no longer known.
+    """
+    found: dict[int, AccessVersion] = {}
+    for version in versions.select_related("object").order_by("at", "pk"):
+        known = found.get(version.object_id)
+        if known and version.manifest is None and not version.deletion:
+            known.resource_version = ""
+        elif not (known and version.deletion and deleted):
+            found[version.object_id] = version
+    return [_manifest(version) for version in found.values() if deleted or not version.deletion]
+
+
+def _manifest(version: AccessVersion) -> Manifest:
+    about, known = version.object, version.manifest or {}
+    identity = {"name": about.name, "uid": version.uid, "resourceVersion": version.resource_version}
+    if about.namespace:
+        identity["namespace"] = about.namespace
+    metadata = (known.get("metadata") or {}) | identity
+    return known | {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": about.kind, "metadata": metadata}

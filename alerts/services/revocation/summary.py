@@ -1,0 +1,91 @@
+"""A revoke in one line, for the step on the alert's page and for the record."""
+
+from typing import Any
+
+from alerts.models import Alert, Revocation
+
+State = Revocation.State
+
+
+def write_evidence(alert: Alert, revocation: Revocation) -> None:
+    """Keep how the revoke stands as the evidence of the alert's step; the alert's row must be locked."""
+    alert.evidence = alert.evidence | {"revoke": evidence(revocation)}
+    alert.save(update_fields=["evidence"])
+
+
+def evidence(revocation: Revocation) -> dict[str, Any]:
+    """Return the line and the chips that the step shows, and which revoke they tell of."""
+    return {"summary": sentence(revocation), "chips": chips(revocation), "revocation": revocation.pk}
+
+
+def sentence(revocation: Revocation) -> str:
+    """Return how a revoke stands, in a sentence or two."""
+    match revocation.state:
+        case State.PLANNED:
+            return f"{intent(revocation)} Rehearsed on the cluster: accepted. {_breaks(revocation)}"
+        case State.REFUSED | State.STALE:
+            return revocation.error or " ".join(refusal["text"] for refusal in revocation.refusals)
+        case State.SCHEDULED:
+            return f"{intent(revocation)} About to run."
+        case State.RUNNING:
+            return f"{intent(revocation)} Running."
+        case State.CALLED_OFF:
+            return "Called off before anything happened."
+        case _:
+            return outcome(revocation)
+
+
+def intent(revocation: Revocation) -> str:
+    """Return what a plan does, in a sentence."""
+    verb = "Empties the rules of" if revocation.mode == Revocation.Mode.CONTAIN else "Deletes"
+    return f"{verb} {objects(revocation)}."
+
+
+def outcome(revocation: Revocation) -> str:
+    """Return what a run came to, in a sentence."""
+    if revocation.state == State.DONE:
+        if revocation.mode == Revocation.Mode.CONTAIN:
+            return "The role’s rules are empty; verified on the cluster."
+        return f"Gone, and verified: {objects(revocation)}."
+    ended = sum(result.get("ended", False) for result in revocation.results)
+    if revocation.state == State.PARTLY:
+        return f"{ended} of {len(revocation.plan)} done. {revocation.error}"
+    return revocation.error or "Nothing was done."
+
+
+def objects(revocation: Revocation) -> str:
+    """Return what the plan holds, counted: “1 role and 2 bindings”."""
+    bindings = sum(target["kind"].endswith("Binding") for target in revocation.plan)
+    counts = ((len(revocation.plan) - bindings, "role"), (bindings, "binding"))
+    return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count) or "nothing"
+
+
+def action(revocation: Revocation) -> str:
+    """Return the words of the button that runs the plan: “Revoke role and 1 binding”."""
+    if revocation.mode == Revocation.Mode.CONTAIN:
+        return "Contain role"
+    verb = "Unbind" if revocation.mode == Revocation.Mode.UNBIND else "Revoke"
+    return f"{verb} {objects(revocation).replace('1 role', 'role')}"
+
+
+def chips(revocation: Revocation) -> list[list[str]]:
+    """Return the marks beside the step's title, as pairs of level and text."""
+    if revocation.state == State.REFUSED:
+        if revocation.effects.get("gone"):
+            return [["good", "Gone already"]]
+        return [["high", "Refused"]] if revocation.refusals else [["medium", "Not possible now"]]
+    if revocation.state == State.PLANNED:
+        count = len(revocation.warnings)
+        return [["high", f"{count} warning{'' if count == 1 else 's'}"]] if count else [["good", "Ready"]]
+    level = {State.DONE: "good", State.PARTLY: "high", State.FAILED: "critical"}.get(State(revocation.state), "medium")
+    return [[level, revocation.get_state_display()]]
+
+
+def _breaks(revocation: Revocation) -> str:
+    used = revocation.effects.get("use")
+    if used is None:
+        return "What it was used for is unknown."
+    count, hours = sum(each["count"] for each in used), revocation.effects.get("hours")
+    if not count:
+        return f"Nothing that the role alone permitted was asked for in the last {hours} h."
+    return f"It would have refused {count} request{'' if count == 1 else 's'} of the last {hours} h."

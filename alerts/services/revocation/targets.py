@@ -1,0 +1,150 @@
+"""What goes: the very objects a plan takes away, each pinned to its uid and resourceVersion and kept as it was."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from alerts.audit.visible import storable
+from alerts.cluster.api import ClusterAPI
+from alerts.cluster.kinds import ObjectReference
+from alerts.models import AccessObject, Alert, Revocation
+
+type Manifest = dict[str, Any]
+
+BINDING_KINDS = ("ClusterRoleBinding", "RoleBinding")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of a plan. Where the cluster could not be asked, uid and version may be unknown ("").
+
+    `manifest` is its JSON as text, so that its `sha256` can be checked and characters that a database refuses stay
+    escapes. `name` and `namespace` are as they can be stored; the exact ones are in the manifest.
+    """
+
+    action: Literal["delete", "empty"]
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    manifest: str
+    sha256: str
+
+    @classmethod
+    def of(cls, manifest: Manifest, action: Literal["delete", "empty"] = "delete") -> "Target":
+        """Pin an object as it stands."""
+        metadata = manifest["metadata"]
+        text = json.dumps(manifest, sort_keys=True)
+        return cls(
+            action=action,
+            kind=manifest["kind"],
+            namespace=storable(metadata.get("namespace", "")),
+            name=storable(metadata["name"]),
+            uid=metadata.get("uid", ""),
+            resource_version=metadata.get("resourceVersion", ""),
+            manifest=text,
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+        )
+
+    @property
+    def content(self) -> Manifest:
+        """The manifest, parsed."""
+        content: Manifest = json.loads(self.manifest)
+        return content
+
+    @property
+    def reference(self) -> ObjectReference:
+        """Where the object is, by its exact name."""
+        return ObjectReference.of(self.content)
+
+    @property
+    def binding(self) -> bool:
+        """Whether it is a binding."""
+        return self.kind in BINDING_KINDS
+
+    @property
+    def key(self) -> str:
+        """What names it among the objects of a plan."""
+        return "/".join((self.kind, self.namespace, self.name))
+
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+
+def of(revocation: Revocation) -> list[Target]:
+    """Return the objects of a plan, in the order in which they go."""
+    return msgspec.convert(revocation.plan, list[Target])
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The roles and bindings of a cluster at one moment, and which of them an alert is about."""
+
+    manifests: tuple[Manifest, ...]
+    role: Manifest | None
+    bindings: tuple[Manifest, ...]
+
+
+def survey(api: ClusterAPI, about: AccessObject) -> Surroundings:
+    """Read every role and binding of the cluster, and find a role with the bindings that refer to it.
+
+    A binding is found by itself, without its role. Raises ClusterError.
+    """
+    kinds = ("ClusterRole", "Role", *BINDING_KINDS)
+    manifests = tuple(manifest for kind in kinds for manifest in api.list_all(kind))
+    if about.kind in BINDING_KINDS:
+        named = (each for each in manifests if _named(each, about.kind, about.namespace, about.name))
+        return Surroundings(manifests, None, tuple(named))
+    role = next((each for each in manifests if _named(each, about.kind, about.namespace, about.name)), None)
+    bindings = referring(manifests, about.kind, about.namespace, about.name)
+    return Surroundings(manifests, role, bindings)
+
+
+def referring(manifests: Iterable[Manifest], kind: str, namespace: str, name: str) -> tuple[Manifest, ...]:
+    """Return the bindings that refer to a role: ClusterRoleBindings first, then by namespace and name."""
+    found = [
+        manifest
+        for manifest in manifests
+        if manifest["kind"] in BINDING_KINDS
+        and _refers(manifest, kind, name)
+        and (kind == "ClusterRole" or storable(manifest["metadata"].get("namespace", "")) == namespace)
+    ]
+    return tuple(sorted(found, key=lambda each: (each["metadata"].get("namespace", ""), each["metadata"]["name"])))
+
+
+def choose(found: Surroundings, mode: str, chosen: Collection[str] = ()) -> list[Target]:
+    """Return what goes in that mode, in order: bindings before the role, so that every state between is a visible one.
+
+    `chosen` are the keys of the bindings to unbind.
+    """
+    if mode == Revocation.Mode.CONTAIN:
+        empty = found.role is None or not found.role.get("rules")
+        return [] if empty or found.role is None else [Target.of(found.role, "empty")]
+    bindings = [Target.of(binding) for binding in found.bindings]
+    if mode == Revocation.Mode.UNBIND:
+        return [target for target in bindings if target.key in chosen]
+    return bindings + ([Target.of(found.role)] if found.role else [])
+
+
+def digest(alert: Alert, mode: str, targets: Iterable[Target], warnings: Iterable[str]) -> str:
+    """Return the hash of what a person agrees to: the objects, what happens to them, and what was warned of."""
+    content = [alert.pk, mode, msgspec.to_builtins(list(targets)), list(warnings)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _named(manifest: Mapping[str, Any], kind: str, namespace: str, name: str) -> bool:
+    metadata = manifest["metadata"]
+    return (
+        manifest["kind"] == kind
+        and storable(metadata["name"]) == name
+        and storable(metadata.get("namespace", "")) == namespace
+    )
+
+
+def _refers(manifest: Mapping[str, Any], kind: str, name: str) -> bool:
+    reference = manifest.get("roleRef") or {}
+    return reference.get("kind") == kind and storable(str(reference.get("name", ""))) == name

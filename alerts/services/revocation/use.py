@@ -1,0 +1,69 @@
+"""What would break: the requests of the last hours that a plan's roles and bindings alone permitted."""
+
+from datetime import timedelta
+
+import msgspec
+from django.utils import timezone
+
+from alerts import rbac
+from alerts.audit.event import Event
+from alerts.audit.visible import storable
+from alerts.models import Alert
+from alerts.services import evidence
+from alerts.services.revocation.losses import Change
+
+HOURS = 24
+
+
+class Use(msgspec.Struct, kw_only=True):
+    """What one holder asked for that would have been refused: how often, when last, and which requests."""
+
+    username: str
+    count: int = 0
+    last_at: str = ""
+    requests: dict[str, int] = {}
+
+
+class Dependence(msgspec.Struct, frozen=True):
+    """Who depended on a plan's roles and bindings, most first; `unread` counts stored batches that were not read."""
+
+    uses: list[Use]
+    unread: int
+
+
+def dependence(alert: Alert, change: Change) -> Dependence:
+    """Return what was asked for in the last HOURS that nothing else permits, by who asked.
+
+    A request counts where a role of the plan allowed it and the permissions that will be left, as they stand now, do
+    not.
+    """
+    since = timezone.now() - timedelta(hours=HOURS)
+    roles = {*change.roles, *change.feeds(), *(binding.role for binding in change.bindings)}
+    search = evidence.search(alert.cluster, roles=roles, since=since)
+    found: dict[str, Use] = {}
+    for event in evidence.requests(search):
+        if not _still_allowed(change, event):
+            _count(found, event)
+    uses = sorted(found.values(), key=lambda each: -each.count)
+    return Dependence(uses, search.left_out + search.unreadable)
+
+
+def _still_allowed(change: Change, event: Event) -> bool:
+    person = event.impersonated_user or event.user
+    effective = change.after.effective(rbac.Subject.of_user(person.username), event.namespace, person.groups or ())
+    return effective.allowing(_request(event)) is not None
+
+
+def _request(event: Event) -> rbac.Request:
+    if event.object_ref is None:
+        return rbac.Request(event.verb, path=event.request_uri.partition("?")[0])
+    return rbac.Request(event.verb, event.group, event.resource, event.subresource, event.name, event.namespace)
+
+
+def _count(found: dict[str, Use], event: Event) -> None:
+    username = storable((event.impersonated_user or event.user).username)
+    use = found.setdefault(username, Use(username=username))
+    use.count += 1
+    use.last_at = max(use.last_at, event.at.isoformat() if event.at else "")
+    asked = storable(str(_request(event)))
+    use.requests[asked] = use.requests.get(asked, 0) + 1

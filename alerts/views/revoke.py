@@ -1,0 +1,202 @@
+"""Revoking: the plan, the decision, the run and its proof, on one page that also works without JavaScript."""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import ceil
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from alerts import tasks
+from alerts.models import Alert, Revocation
+from alerts.services import revocation
+from alerts.views.request import Request, check_may
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def revoke(request: Request, pk: int) -> HttpResponse:
+    """Show the plan and what came of it; a post runs the plan after its grace."""
+    alert = _alert(pk)
+    if request.method == "POST":
+        return _run(request, alert)
+    mode = _mode(request.GET.get("mode"))
+    if request.htmx:  # the page asks whether its plan is there
+        return _render(request, "alerts/revoke.html#plan", _context(request, alert, mode))
+    _plan_in_background(alert, mode)
+    return _page(request, alert, mode)
+
+
+def _run(request: Request, alert: Alert) -> HttpResponse:
+    """Schedule the plan that the person saw, and answer with its progress; 409 with the new plan if it moved on."""
+    check_may(request, "revoke_role")
+    mode, posted = _mode(request.POST.get("mode")), request.POST
+    planned = revocation.current(alert, mode)
+    if planned is None:
+        return _page(request, alert, mode, problem="There is no plan yet. Wait a moment, or plan now.", status=409)
+    reason, typed = posted.get("reason", ""), posted.get("typed_name", "")
+    try:
+        scheduled = revocation.request(
+            planned, by=request.user, reason=reason, digest=posted.get("digest", ""), typed_name=typed
+        )
+    except revocation.Outdated as outdated:
+        _plan_in_background(alert, mode)
+        return _page(request, alert, mode, problem=str(outdated), status=409, written=reason)
+    except revocation.RequestRefused as refused:
+        return _page(request, alert, mode, problem=str(refused), status=422, written=reason)
+    tasks.wake(tasks.run_revocation, scheduled.pk, after=settings.REVOKE_GRACE_SECONDS)
+    return redirect("alerts:revoke", alert.pk)
+
+
+@require_POST
+def revoke_plan(request: Request, pk: int) -> HttpResponse:
+    """Make a new plan now, in the chosen way and for the chosen bindings."""
+    check_may(request, "triage_alert")
+    alert, mode = _alert(pk), _mode(request.POST.get("mode"))
+    chosen = request.POST.getlist("binding") if "choose" in request.POST else None
+    try:
+        revocation.plan(alert, mode, chosen=chosen)
+    except revocation.NothingToRevoke as nothing:
+        messages.warning(request, str(nothing))
+    return redirect(f"{reverse('alerts:revoke', args=[pk])}?mode={mode}")
+
+
+@require_POST
+def revoke_call_off(request: Request, pk: int) -> HttpResponse:
+    """Call off the revoke that has not begun."""
+    check_may(request, "revoke_role")
+    alert = _alert(pk)
+    active = revocation.current(alert)
+    try:
+        if active is not None:
+            revocation.call_off(active, by=request.user)
+            messages.success(request, "Called off. Nothing was done.")
+    except revocation.RequestRefused as refused:
+        messages.error(request, str(refused))
+    return redirect("alerts:revoke", pk)
+
+
+@require_POST
+def revoke_check(request: Request, pk: int) -> HttpResponse:
+    """Check that somebody's own commands worked, and record it where they did."""
+    check_may(request, "triage_alert")
+    try:
+        revocation.confirm_by_hand(_alert(pk), by=request.user)
+    except revocation.RequestRefused as not_gone:
+        messages.error(request, str(not_gone))
+    return redirect("alerts:revoke", pk)
+
+
+@require_GET
+def revoke_progress(request: Request, pk: int) -> HttpResponse:
+    """Show how far it is. The page asks for this every second, and is drawn anew once it has ended."""
+    context = _context(request, _alert(pk), Revocation.Mode.REVOKE)
+    response = _render(request, "alerts/revoke.html#progress", context)
+    if not (context["run"] and context["run"].is_active()):
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_GET
+def revoke_button(request: Request, pk: int) -> HttpResponse:
+    """Show the button that stands on the alert's page, for as long as it changes by itself."""
+    alert = _alert(pk)
+    context = {
+        "alert": alert,
+        "revocation": revocation.current(alert),
+        "may_revoke": request.user.has_perm("alerts.revoke_role"),
+    }
+    return _render(request, "components/revoke_button.html", context)
+
+
+@require_GET
+def revoke_manifests(request: Request, pk: int, revocation_pk: int) -> HttpResponse:
+    """Give the manifests as they were stored before anything was done, as one List that kubectl reads."""
+    check_may(request, "triage_alert")
+    planned = get_object_or_404(Revocation, pk=revocation_pk, alert__pk=pk)
+    response = JsonResponse(revocation.stored(planned), json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="{planned.alert.reference.lower()}-manifests.json"'
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One object of a plan with all that is known of it."""
+
+    target: dict[str, Any]
+    same: bool | None
+    rehearsed: dict[str, Any] | None
+    result: dict[str, Any] | None
+    check: dict[str, Any] | None
+
+
+def _lines(shown: Revocation | None) -> list[Line]:
+    if shown is None:
+        return []
+    checks = shown.proof.get("objects", [])
+    columns = zip_longest(shown.plan, shown.effects.get("same", []), shown.rehearsal, shown.results, checks)
+    return [Line(*column) for column in columns if column[0]]
+
+
+def _alert(pk: int) -> Alert:
+    return get_object_or_404(Alert.objects.select_related("cluster", "object"), pk=pk)
+
+
+def _mode(text: str | None) -> str:
+    return text if text in Revocation.Mode.values else Revocation.Mode.REVOKE
+
+
+def _plan_in_background(alert: Alert, mode: str) -> None:
+    if revocation.wanted(alert, mode):
+        tasks.wake(tasks.plan_revocation, alert.pk, mode)
+
+
+def _page(
+    request: Request, alert: Alert, mode: str, *, problem: str = "", status: int = 200, written: str | None = None
+) -> HttpResponse:
+    context = _context(request, alert, mode) | {"problem": problem}
+    if written is not None:
+        context["reason"] = written
+    return _render(request, "alerts/revoke.html", context, status=status)
+
+
+def _render(request: Request, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    response = render(request, template, context, status=status)
+    response["Cache-Control"] = "no-store"
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
+    """Return everything the page shows: the run in progress or last ended, and the plan of the chosen mode."""
+    newest, now = revocation.current(alert, mode), timezone.now()
+    shown = newest if newest and newest.is_active() else revocation.finished(alert)
+    planned = newest if newest and newest.state in {Revocation.State.PLANNED, Revocation.State.REFUSED} else None
+    own = revocation.personal(planned, request.user) if planned else []
+    return {
+        "alert": alert,
+        "mode": mode,
+        "modes": Revocation.Mode.choices,
+        "run": shown,
+        "run_lines": _lines(shown),
+        "run_commands": revocation.restore(shown) if shown and not shown.is_active() else None,
+        "seconds_left": max(0, ceil((shown.due_at - now).total_seconds())) if shown and shown.due_at else 0,
+        "planned": planned,
+        "lines": _lines(planned),
+        "action": revocation.action(planned) if planned else "",
+        "sections": revocation.by_hand(planned) if planned else [],
+        "valid_seconds": max(0, int((planned.valid_until - now).total_seconds())) if planned else 0,
+        "own": own,
+        "grave": bool(own) or any(warning["grave"] for warning in (planned.warnings if planned else [])),
+        "planning": revocation.wanted(alert, mode),
+        "plannable": revocation.plannable(alert),
+        "reason": revocation.offered_reason(alert),
+        "grace": settings.REVOKE_GRACE_SECONDS,
+        "may_triage": request.user.has_perm("alerts.triage_alert"),
+        "may_revoke": request.user.has_perm("alerts.revoke_role"),
+    }
