@@ -5,6 +5,8 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
+from alerts.templatetags.untrusted import visible_lines
+
 register = template.Library()
 
 # Raw HTML is shown as text; images would fetch from wherever the author said.
@@ -19,7 +21,7 @@ _TAGS = {
 def markdown(text: str) -> SafeString:
     """Return the text as HTML made of harmless tags only."""
     clean = nh3.clean(
-        _renderer.render(text),
+        _renderer.render(visible_lines(text)),
         tags=_TAGS,
         attributes={"a": {"href", "title"}},
         url_schemes={"http", "https", "mailto"},

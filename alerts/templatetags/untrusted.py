@@ -20,6 +20,12 @@ def visible(value: Any) -> str:
     return visible_text.visible("" if value is None else str(value))
 
 
+@register.filter
+def visible_lines(value: Any) -> str:
+    """Return the value with its own lines kept, and every other invisible character visible."""
+    return "\n".join(visible_text.visible(line) for line in str(value or "").split("\n"))
+
+
 @register.simple_tag
 def story(parts: list[list[str]]) -> SafeString:
     """Render an alert's first line from its pairs of emphasis (empty, "strong" or "code") and text."""
@@ -54,5 +60,4 @@ def age(at: datetime) -> str:
 @register.filter
 def as_json(value: Any) -> str:
     """Return the value as indented JSON, in which every invisible character is an escape."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return "\n".join(visible_text.visible(line) for line in text.split("\n"))
+    return visible_lines(json.dumps(value, indent=2, ensure_ascii=False))

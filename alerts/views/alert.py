@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from alerts import lifecycle, playbook
+from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
 from alerts.services import queue, revocation
@@ -38,6 +38,8 @@ class StepView:
 def alert(request: Request, pk: int) -> HttpResponse:
     """Show an alert."""
     found = get_object_or_404(Alert.objects.select_related("cluster", "assignee", "object"), pk=pk)
+    if revocation.wanted(found):
+        tasks.wake(tasks.plan_revocation, found.pk)
     return render_alert(request, found, view=request.GET)
 
 

@@ -82,7 +82,7 @@ def _context(request: Request, query: QueryDict) -> dict[str, Any]:
         "view": view,
         "page": Paginator(found, ROWS_A_PAGE).get_page(query.get("page")),
         "chips": view.chips(),
-        "newest": newest or 0,
+        "since": newest or 0,
         "open_count": Alert.objects.open().count(),
         "severities": Alert.Severity.choices,
         "statuses": triage_queue.STATUSES.items(),

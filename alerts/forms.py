@@ -1,0 +1,131 @@
+"""What people may enter, and what is refused."""
+
+import re
+from typing import Any
+
+from django import forms
+
+from alerts.audit.visible import visible
+from alerts.models import Channel, Stakeholder
+from alerts.notifications import egress, slack
+from alerts.services.delivery import TEXT_LIMIT
+from alerts.services.draft import SUBJECT_LIMIT, Draft
+
+# A name with or without #, or an id such as C0123ABCD: no space, and nothing that Slack gives a meaning.
+_SLACK_CHANNEL = re.compile(r"#?[^\s<>&#@!|]{1,79}")
+_BOT_TOKEN = re.compile(r"xox[A-Za-z0-9._-]{5,300}")
+
+
+class StakeholderForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in its stubs only
+    """Somebody who is told, and how they are reached."""
+
+    class Meta:
+        model = Stakeholder
+        fields = ("name", "group", "email", "channel", "slack_channel")
+        labels = {"channel": "Slack connection", "email": "Mail address"}
+
+    def clean_name(self) -> str:
+        """Refuse a name that shows differently from how it is written."""
+        return _plain(self.cleaned_data["name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse somebody who cannot be reached, and a bot that is not told where to post."""
+        values = super().clean() or self.cleaned_data
+        channel, where = values.get("channel"), values.get("slack_channel", "")
+        if not channel:
+            values["slack_channel"] = ""
+            if not values.get("email") and "email" not in self.errors:
+                raise forms.ValidationError("Give a mail address, a Slack connection, or both.")
+        elif channel.kind == Channel.Kind.WEBHOOK:
+            values["slack_channel"] = ""
+        elif not _SLACK_CHANNEL.fullmatch(where) or visible(where) != where:
+            self.add_error("slack_channel", "Say which channel the bot posts to, such as #security-alerts.")
+        return values
+
+
+class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in its stubs only
+    """A Slack connection. Its secret is entered, never shown; left empty, the one that is kept stays."""
+
+    secret = forms.CharField(
+        label="Bot token or webhook address",
+        required=False,
+        max_length=500,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="A bot’s token begins with xoxb-, a webhook’s address with https://. It is kept encrypted.",
+    )
+
+    class Meta:
+        model = Channel
+        fields = ("name", "kind")
+
+    def clean_name(self) -> str:
+        """Refuse a name that shows differently from how it is written."""
+        return _plain(self.cleaned_data["name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a connection without a secret, and a secret that does not fit its kind."""
+        values = super().clean() or self.cleaned_data
+        kind, secret = values.get("kind"), values.get("secret", "")
+        if secret:
+            problem = _problem_with_secret(kind, secret)
+        elif self.instance.pk and "kind" not in self.changed_data:
+            problem = ""
+        else:
+            problem = "Enter the bot’s token or the webhook’s address."
+        if problem:
+            self.add_error("secret", problem)
+        return values
+
+    def save(self, commit: bool = True) -> Channel:
+        """Put what was entered into the connection, with its secret encrypted."""
+        if self.cleaned_data["secret"]:
+            self.instance.set_secret(self.cleaned_data["secret"])
+        channel: Channel = super().save(commit)
+        return channel
+
+
+class DraftForm(forms.Form):
+    """What one group is told."""
+
+    subject = forms.CharField(max_length=SUBJECT_LIMIT)
+    text = forms.CharField(max_length=TEXT_LIMIT, widget=forms.Textarea(attrs={"rows": 14}))
+
+    def clean_subject(self) -> str:
+        """Put the subject on one visible line."""
+        return visible(" ".join(self.cleaned_data["subject"].split()))[:SUBJECT_LIMIT]
+
+    def clean_text(self) -> str:
+        """End lines as we do."""
+        return str(self.cleaned_data["text"]).replace("\r\n", "\n")
+
+    def draft(self) -> Draft:
+        """Return what was entered."""
+        return Draft(subject=self.cleaned_data["subject"], text=self.cleaned_data["text"])
+
+
+class TellForm(forms.Form):
+    """Who is told, from which version of the alert, and which form this is: sent twice it counts once."""
+
+    recipients = forms.ModelMultipleChoiceField(
+        Stakeholder.objects.select_related("channel"),
+        error_messages={"required": "Choose at least one recipient.", "invalid_choice": "Somebody was removed."},
+    )
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    once = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+
+def _plain(name: str) -> str:
+    if visible(name) != name:
+        raise forms.ValidationError("The name holds characters that cannot be seen.")
+    return name
+
+
+def _problem_with_secret(kind: str | None, secret: str) -> str:
+    """Return what is wrong with a secret, without repeating it, or the empty string."""
+    if kind == Channel.Kind.BOT:
+        return "" if _BOT_TOKEN.fullmatch(secret) else "A bot’s token begins with xoxb-."
+    try:
+        slack.check_webhook(secret)
+    except egress.NotAllowed as refused:
+        return str(refused)
+    return ""

@@ -1,0 +1,71 @@
+"""The roles, and one role with its versions and what differs between any two."""
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from alerts.models import AccessObject, AccessVersion, Cluster
+from alerts.services import roles as role_history
+from alerts.views.request import Request
+
+ROWS_A_PAGE = 100
+
+
+@require_GET
+def roles(request: Request) -> HttpResponse:
+    """List the roles that were ever seen."""
+    cluster, search = request.GET.get("cluster", ""), request.GET.get("search", "")
+    found = role_history.seen(cluster=cluster, search=search)
+    context = {
+        "page": Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page")),
+        "cluster": cluster,
+        "search": search,
+        "clusters": Cluster.objects.values_list("name", flat=True),
+    }
+    return render(request, "alerts/roles.html", context)
+
+
+@require_GET
+def role(request: Request, pk: int) -> HttpResponse:
+    """Show one role: its versions, and the difference between two of them, or between it and another role."""
+    found = get_object_or_404(AccessObject.objects.select_related("cluster"), pk=pk, kind__in=role_history.ROLE_KINDS)
+    versions = list(found.versions.select_related("event"))
+    new = _chosen(request, "new", found.cluster) or next(iter(versions), None)
+    old = _chosen(request, "old", found.cluster)
+    other = _other(request, found)
+    if other is not None:
+        old = other.latest()
+    elif old is None and new in versions:
+        old = next(iter(versions[versions.index(new) + 1 :]), None)
+    context = {
+        "role": found,
+        "versions": versions,
+        "old": old,
+        "new": new,
+        "other": other,
+        "difference": role_history.difference(old, new) if new else None,
+        "others": role_history.seen(cluster=found.cluster.name).exclude(pk=pk).filter(deleted_at=None)[:500],
+        "alerts": found.alerts.order_by("-pk"),
+    }
+    return render(request, "alerts/role.html", context)
+
+
+def _chosen(request: Request, name: str, cluster: Cluster) -> AccessVersion | None:
+    """Return the version that the address names.
+
+    Raises Http404 for one that the cluster does not have.
+    """
+    key = request.GET.get(name, "")
+    if not key:
+        return None
+    if not key.isdigit():
+        raise Http404
+    return get_object_or_404(AccessVersion.objects.select_related("object"), pk=int(key), object__cluster=cluster)
+
+
+def _other(request: Request, role: AccessObject) -> AccessObject | None:
+    key = request.GET.get("other", "")
+    if not key.isdigit():
+        return None
+    return get_object_or_404(AccessObject, pk=int(key), cluster=role.cluster, kind__in=role_history.ROLE_KINDS)

@@ -1,0 +1,120 @@
+"""The demo as a person starts it, and the system's Chromium to look at it with."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.left_out import CHROMIUM
+
+ROOT = Path(__file__).parent.parent.parent
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDE = {"width": 1440, "height": 900}
+NARROW = {"width": 390, "height": 844}
+START_LIMIT = 90
+
+OpenPage = Callable[..., Page]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running demo, and the log-ins that it printed."""
+
+    address: str
+    passwords: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Start the demo as `make demo` does, on a free port, and stop it with Ctrl+C."""
+    data = tmp_path_factory.mktemp("demo")
+    environment = os.environ | {"DATA_DIR": str(data), "REVOKE_GRACE_SECONDS": "2"}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield _read(process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def _read(process: "subprocess.Popen[str]") -> Demo:
+    """Read what the demo prints until it has said its address and its log-ins."""
+    assert process.stdout is not None
+    said, until = "", time.monotonic() + START_LIMIT
+    for line in process.stdout:
+        said += line
+        address = re.search(r"http://[\w.:]+", said)
+        found = re.findall(r"^\s*(responder|analyst|viewer|administrator)\s+(\S{10,})\s*$", said, re.MULTILINE)
+        if address and len(found) == 4:
+            return Demo(address.group(), dict(found))
+        if time.monotonic() > until:
+            break
+    pytest.fail(f"The demo did not say where it is and how to log in:\n{said}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, demo: Demo) -> Iterator[OpenPage]:
+    """Open a page as somebody, in a window of their own. Nothing may be complained of in the browser's console."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        # A 409, 422 or 404 that a test provokes is logged by the browser itself.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    def open_as(name: str = "responder", path: str = "/", **options: Any) -> Page:
+        context = chromium.new_context(**({"viewport": WIDE, "base_url": demo.address} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", complain)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto("/login")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(demo.passwords[name])
+        page.get_by_role("button", name="Log in").click()
+        page.goto(path)
+        return page
+
+    yield open_as
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def wait_for_htmx(page: Page) -> None:
+    """Wait until nothing is being requested or swapped in."""
+    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-settling, .htmx-swapping, .htmx-added')")

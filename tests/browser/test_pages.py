@@ -1,0 +1,126 @@
+"""Every page: accessible, in light and dark, on a narrow screen, by keyboard, and without JavaScript."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NARROW, OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PAGES = [
+    "/", "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",
+    "/clusters/prod-eu", "/stakeholders", "/mailbox",
+]  # fmt: skip
+
+
+def addresses(page: Page) -> list[str]:
+    """Return the address of every page, with the attack in those of an alert and of a role."""
+    page.goto("/?status=any&owner=any&search=metrics-scraper-v2")
+    link = page.get_by_role("link", name="ClusterRole metrics-scraper-v2 created")
+    alert = str(link.get_attribute("href")).split("?")[0]
+    page.goto(alert)
+    role = str(page.locator("dd a[href^='/roles/']").first.get_attribute("href"))
+    return [
+        address.replace("alert", alert, 1) if address.startswith("alert") else role if address == "role" else address
+        for address in PAGES
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_violation(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("administrator", color_scheme=scheme)
+    found = []
+    for address in addresses(page):
+        page.goto(address)
+        for details in page.locator("details:not([open])").all():
+            details.evaluate("each => each.open = true")
+        results = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+        for violation in results.response["violations"]:
+            nodes = [node["html"][:160] for node in violation["nodes"][:3]]
+            found.append(f"{address}: {violation['id']}: {nodes}")
+    assert found == []
+
+
+@pytest.mark.parametrize("viewport", [NARROW, {"width": 1440, "height": 900}], ids=["narrow", "wide"])
+def test_no_page_scrolls_sideways(open_page: OpenPage, viewport: dict[str, int]) -> None:
+    page = open_page("administrator", viewport=viewport)
+    too_wide = []
+    for address in addresses(page):
+        page.goto(address)
+        for details in page.locator("details:not([open])").all():
+            details.evaluate("each => each.open = true")
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if overflow > 0:
+            too_wide.append((address, overflow))
+    assert too_wide == []
+
+
+def test_the_queue_works_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page("analyst", "/?status=any&owner=any")
+    rows = page.locator("tr[data-row]")
+    expect(rows.first).to_have_class("cursor")
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_have_class("cursor")
+    page.keyboard.press("x")
+    expect(rows.nth(1).get_by_role("checkbox")).to_be_checked()
+    page.keyboard.press("k")
+    expect(rows.first).to_have_class("cursor")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next row")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("pod-log-reader")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr[data-row]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    expect(page.locator("h1")).to_contain_text("pod-log-reader")
+    page.keyboard.press("u")
+    expect(page.locator("h1")).to_have_text("Queue")
+
+
+def test_single_keys_can_be_turned_off(open_page: OpenPage) -> None:
+    page = open_page("analyst", "/?status=any&owner=any")
+    page.keyboard.press("?")
+    page.get_by_label("Single keys act on this browser").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("tr[data-row]").first).to_have_class("cursor")
+
+
+def test_an_alert_is_worked_on_without_javascript(open_page: OpenPage) -> None:
+    page = open_page("analyst", "/?status=any&owner=any&search=pod-log-reader", java_script_enabled=False)
+    page.get_by_role("link", name="ClusterRole pod-log-reader created").click()
+    page.get_by_role("button", name="Take").click()
+    expect(page.locator(".actions")).to_contain_text("analyst")
+    page.locator("#reason-creator").fill("Jane does this.")
+    page.locator("#body-creator .conclusion").get_by_role("button", name="Authorised", exact=True).click()
+    expect(page.locator("#step-creator")).to_contain_text("Authorised: “Jane does this.”")
+    page.get_by_label("Note").fill("*Checked.*")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#notes em")).to_have_text("Checked.")
+    page.get_by_role("button", name="Save note").click()
+    expect(page.locator("#notes .feed em")).to_have_text("Checked.")
+    page.get_by_role("link", name="Revoke").first.click()
+    expect(page.locator("h1")).to_contain_text("pod-log-reader")
+
+
+def test_a_stale_page_says_so_and_shows_the_newer_state(open_page: OpenPage) -> None:
+    address = "/?status=any&owner=any&search=certkeeper-view"
+    mine, theirs = open_page("analyst", address), open_page("responder", address)
+    for page in (mine, theirs):
+        page.get_by_role("link", name="ClusterRole certkeeper-view created").click()
+    theirs.get_by_role("button", name="Take").click()
+    expect(theirs.locator("#take")).to_be_disabled()
+    mine.get_by_role("button", name="Take").click()
+    expect(mine.get_by_role("alert")).to_contain_text("changed since you looked at it")
+    expect(mine.locator(".actions")).to_contain_text("responder")
+
+
+def test_a_viewer_sees_disabled_buttons_with_the_reason(open_page: OpenPage) -> None:
+    page = open_page("viewer", "/?status=any&owner=any&search=role-author")
+    page.get_by_role("link", name="ClusterRole role-author created").click()
+    take = page.get_by_role("button", name="Take")
+    expect(take).to_be_disabled()
+    expect(take).to_have_attribute("title", "Needs the group Analyst.")

@@ -1,0 +1,126 @@
+from typing import Any
+
+import pytest
+
+from alerts import tasks
+from alerts.models import Alert, Batch, Cluster
+from alerts.services import inbox, intake, investigation
+from tests.conftest import RECORDINGS
+from tests.integration.conftest import Parallel
+from tests.unit.audit.events import creation, event_list, role
+
+type Woken = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> Woken:
+    """What was woken, by name and arguments, instead of the broker that would have to run."""
+    calls: Woken = []
+
+    def wake(task: Any, *args: Any, after: float = 0) -> None:
+        calls.append((task.name.rpartition(".")[2], *args))
+
+    monkeypatch.setattr(tasks, "wake", wake)
+    return calls
+
+
+def store(cluster: Cluster, *names: str) -> None:
+    for name in names:
+        inbox.store(cluster, event_list(creation(name, responseObject=role(name, uid=name))))
+
+
+def for_every_alert() -> Woken:
+    keys = Alert.objects.order_by("pk").values_list("pk", flat=True)
+    return [(task, pk) for pk in keys for task in ("investigate", "plan_revocation")]
+
+
+def test_everything_in_the_inbox_is_examined_and_every_new_alert_prepared(cluster: Cluster, woken: Woken) -> None:
+    names = [f"role-{number}" for number in range(10)]
+    store(cluster, *names)
+    tasks.examine_inbox()
+    assert [alert.object.name for alert in Alert.objects.order_by("pk") if alert.object] == names
+    assert woken == for_every_alert()
+    assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
+
+
+def test_run_again_it_does_nothing_more(cluster: Cluster, woken: Woken) -> None:
+    store(cluster, "reader")
+    for _ in range(3):
+        tasks.examine_inbox()
+    assert woken == for_every_alert()
+
+
+def test_one_batch_that_fails_does_not_hold_up_the_others(
+    cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(cluster, "first", "second", "third")
+    mark_due = investigation.mark_due
+
+    def fail_for_the_second(found: Cluster, mentioned: str) -> None:
+        if "second" in mentioned:
+            raise RuntimeError
+        mark_due(found, mentioned)
+
+    monkeypatch.setattr(investigation, "mark_due", fail_for_the_second)
+    tasks.examine_inbox()
+    assert {alert.object.name for alert in Alert.objects.all() if alert.object} == {"first", "third"}
+    assert Batch.objects.get(state=Batch.State.LEASED).error == "RuntimeError: "
+
+
+def test_a_full_inbox_is_shared_out_over_several_runs(
+    cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_TURN_SECONDS", 0)
+    store(cluster, *(f"role-{number}" for number in range(6)))
+    tasks.examine_inbox()
+    assert Batch.objects.filter(state=Batch.State.WAITING).count() == 2
+    assert ("examine_inbox",) in woken
+
+
+def test_the_sweep_finds_what_no_wake_up_reached(cluster: Cluster, woken: Woken) -> None:
+    tasks.sweep()
+    assert ("examine_inbox",) not in woken
+    store(cluster, "reader")
+    tasks.sweep()
+    assert ("examine_inbox",) in woken
+
+
+def test_the_sweep_has_a_new_cluster_listed_once(cluster: Cluster, woken: Woken) -> None:
+    cluster.api_address, cluster.readable = "https://127.0.0.1:1", True
+    cluster.save()
+    tasks.sweep()
+    assert ("refresh_inventory", cluster.pk) in woken
+    tasks.refresh_inventory(cluster.pk)
+    woken.clear()
+    tasks.sweep()
+    assert ("refresh_inventory", cluster.pk) not in woken
+    tasks.refresh_inventories()
+    assert ("refresh_inventory", cluster.pk) in woken
+
+
+def test_what_was_deleted_meanwhile_is_nobody_s_business(db: None) -> None:
+    tasks.investigate(0)
+    tasks.refresh_inventory(0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_side_by_side_examine_every_batch_once(
+    woken: Woken, parallel: Parallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
+        inbox.store(cluster, path.read_bytes())
+    store(cluster, *(f"role-{number}" for number in range(12)))
+    examined: list[int] = []
+    examine = intake.examine
+
+    def noted(batch: Batch) -> intake.Outcome:
+        examined.append(batch.pk)
+        return examine(batch)
+
+    monkeypatch.setattr(intake, "examine", noted)
+    parallel(tasks.examine_inbox, 3)
+    assert sorted(examined) == sorted(Batch.objects.values_list("pk", flat=True))
+    assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
+    assert Alert.objects.count() == 11 + 12
+    assert sorted(woken) == sorted(for_every_alert())

@@ -1,0 +1,118 @@
+"""The queue page."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from alerts.lifecycle import Verdict
+from alerts.models import Alert, Cluster
+from alerts.services import workflow
+from tests.factories import make_alert
+
+QUEUE = "/"
+
+
+@pytest.fixture
+def worst(cluster: Cluster) -> Alert:
+    return make_alert(cluster, "metrics-scraper-v2", score=96)
+
+
+@pytest.fixture
+def mildest(cluster: Cluster) -> Alert:
+    return make_alert(cluster, "pod-log-reader", score=12, severity=Alert.Severity.LOW, actor="jane@example.com")
+
+
+def test_it_asks_for_a_log_in(client: Client, worst: Alert) -> None:
+    response = client.get(QUEUE)
+    assert response.status_code == 302
+    assert response["Location"].startswith(reverse("alerts:login"))
+
+
+def test_a_session_that_ended_sends_htmx_to_the_log_in_instead_of_swapping_it_in(client: Client, worst: Alert) -> None:
+    response = client.get(QUEUE, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/?status=any"})
+    assert response.status_code == 200
+    assert response["HX-Redirect"].startswith("/login?next=")
+
+
+def test_the_worst_stands_first(as_vic: Client, mildest: Alert, worst: Alert) -> None:
+    page = as_vic.get(QUEUE).content.decode()
+    assert page.index("metrics-scraper-v2") < page.index("pod-log-reader")
+
+
+def test_by_default_it_shows_what_is_open_and_mine_or_nobodys(
+    as_ana: Client, ana: User, ben: User, worst: Alert, mildest: Alert
+) -> None:
+    workflow.assign(worst, ben, by=ben, version=1)
+    workflow.close(mildest, Verdict.DUPLICATE, by=ben, version=1, reason="Known.")
+    page = as_ana.get(QUEUE).content.decode()
+    assert "metrics-scraper-v2" not in page
+    assert "pod-log-reader" not in page
+    page = as_ana.get(QUEUE + "?status=any&owner=any").content.decode()
+    assert "metrics-scraper-v2" in page
+    assert "pod-log-reader" in page
+
+
+def test_defaults_are_chips_that_can_be_lifted(as_ana: Client, worst: Alert) -> None:
+    page = as_ana.get(QUEUE).content.decode()
+    assert 'href="?status=any"' in page
+    assert 'href="?owner=any"' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("severity=low", ["pod-log-reader"]),
+        ("actor=jane@example.com", ["pod-log-reader"]),
+        ("search=scraper", ["metrics-scraper-v2"]),
+        ("search=jane reader", ["pod-log-reader"]),
+        ("cluster=elsewhere", []),
+        ("severity=nonsense&status=nonsense", ["metrics-scraper-v2", "pod-log-reader"]),
+    ],
+)
+def test_filters_stand_in_the_address(
+    as_ana: Client, worst: Alert, mildest: Alert, query: str, shown: list[str]
+) -> None:
+    table = as_ana.get(f"{QUEUE}?{query}", headers={"HX-Request": "true"}).content.decode()
+    assert [
+        name for name in ("metrics-scraper-v2", "pod-log-reader") if f"ClusterRole {name} created" in table
+    ] == shown
+
+
+def test_an_alert_is_found_by_its_number(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    page = as_ana.get(QUEUE, {"search": mildest.reference}).content.decode()
+    assert "pod-log-reader" in page
+    assert "metrics-scraper-v2 created" not in page
+
+
+def test_newcomers_are_announced_and_move_nothing(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    told = as_ana.get(f"/newcomers?since={worst.pk}").content.decode()
+    assert "1 new alert — show" in told
+    assert f"since={worst.pk}" in told
+    assert "<tr" not in told
+    assert "new alert" not in as_ana.get(f"/newcomers?since={mildest.pk}").content.decode()
+
+
+def test_many_are_closed_at_once_and_each_says_what_became_of_it(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    data = {"alert": [worst.pk, mildest.pk, 9999], "action": "close", "verdict": "duplicate", "reason": "One release."}
+    workflow.close(mildest, Verdict.DUPLICATE, by=User.objects.get(), version=1, reason="x")
+    page = as_ana.post("/bulk", data, follow=True).content.decode()
+    assert f"1 done: {worst.reference}." in page
+    assert f"{mildest.reference}: An alert that is closed cannot become closed." in page
+    assert "RC-9999: there is no such alert." in page
+
+
+def test_a_viewer_changes_nothing(as_vic: Client, worst: Alert) -> None:
+    assert as_vic.post("/bulk", {"alert": [worst.pk], "action": "take"}).status_code == 403
+    worst.refresh_from_db()
+    assert worst.assignee is None
+
+
+def test_looking_changes_nothing(as_ana: Client, worst: Alert) -> None:
+    assert as_ana.get("/bulk").status_code == 405
+
+
+def test_an_empty_queue_says_so(as_ana: Client, cluster: Cluster) -> None:
+    page = as_ana.get(QUEUE).content.decode()
+    assert "Nothing waits for you here" in page
+    assert "nothing received yet" in page
