@@ -1,10 +1,11 @@
 """What every test may use: nothing but loopback, a fast password hash, people of each group, a cluster."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.test import Client
+from django.test import Client, override_settings
 from pytest_django import Settings
 from pytest_socket import socket_allow_hosts
 
@@ -20,6 +21,13 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture(autouse=True)
 def _loopback_only() -> None:
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give servers that live through a whole session a folder for static files, collected or not."""
+    with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static")):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -430,7 +430,9 @@ class Migration(migrations.Migration):
                 ("refusals", models.JSONField(default=list)),
                 (
                     "effects",
-                    models.JSONField(default=dict, help_text="Every binding there is, who loses what, and what would break"),
+                    models.JSONField(
+                        default=dict, help_text="Every binding there is, who loses what, and what would break"
+                    ),
                 ),
                 ("planned_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("reason", models.TextField(blank=True, default="")),
@@ -445,7 +447,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "proof",
-                    models.JSONField(default=dict, help_text="What was read and asked again afterwards, and the answers"),
+                    models.JSONField(
+                        default=dict, help_text="What was read and asked again afterwards, and the answers"
+                    ),
                 ),
                 ("error", models.TextField(blank=True, default="")),
                 (

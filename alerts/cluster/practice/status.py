@@ -38,7 +38,7 @@ class Cause:
 
 
 class Refusal(Exception):
-    """An answer other than a success; `status` is its Status object. `unread`: it came before the body was looked at."""
+    """An answer other than a success, with its Status object; `unread` if it came before the body was looked at."""
 
     def __init__(
         self, code: int, reason: str, message: str, details: Manifest | None = None, *, unread: bool = False
