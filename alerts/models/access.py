@@ -1,6 +1,7 @@
 """Every role and binding ever seen, and each of its versions."""
 
 import hashlib
+from http import HTTPStatus
 from typing import ClassVar, Self
 
 from django.db import models
@@ -87,3 +88,8 @@ class AccessVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.object} @ {self.resource_version or self.at.isoformat()}"
+
+    @property
+    def created(self) -> bool:
+        """Whether its event made the object, so that there was nothing of that name before."""
+        return self.event is not None and self.event.code == HTTPStatus.CREATED

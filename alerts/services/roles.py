@@ -45,8 +45,12 @@ class Difference:
 
 
 def difference(old: AccessVersion | None, new: AccessVersion) -> Difference:
-    """Return exactly what differs. Without an old version the baseline is unknown, which is not the same as empty."""
-    before, after = permitted(old), permitted(new)
+    """Return exactly what differs.
+
+    Without an old version the baseline is empty where the new one's event created the role, and else unknown, which is
+    not the same.
+    """
+    before, after = [] if old is None and new.created else permitted(old), permitted(new)
     problem = ""
     try:
         comparison = rbac.compare(before, after)

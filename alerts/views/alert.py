@@ -59,12 +59,16 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
     user, seen_in = request.user, queue.Filter.of(view)
     steps = _steps(alert)
     answered = frozenset(each.step.key for each in steps if each.answer)
+    investigation = [each for each in steps if each.definition.part == playbook.Part.INVESTIGATION]
+    resolution = [each for each in steps if each.definition.part == playbook.Part.RESOLUTION]
     return {
         "alert": alert,
         "view": seen_in,
         "place": queue.place(alert, seen_in, seen_by=user),
-        "investigation": [each for each in steps if each.definition.part == playbook.Part.INVESTIGATION],
-        "resolution": [each for each in steps if each.definition.part == playbook.Part.RESOLUTION],
+        "investigation": investigation,
+        "investigation_answered": sum(each.answer is not None for each in investigation),
+        "resolution": resolution,
+        "resolution_answered": sum(each.answer is not None for each in resolution),
         "notes": Note.objects.filter(alert=alert).select_related("author").prefetch_related("revisions"),
         "activities": alert.activities.select_related("by").order_by("-pk")[:50],
         "events": alert.events.all(),

@@ -36,7 +36,7 @@ def role(request: Request, pk: int) -> HttpResponse:
     other = _other(request, found)
     if other is not None:
         old = other.latest()
-    elif old is None and new in versions:
+    elif old is None and new in versions and not new.created:
         old = next(iter(versions[versions.index(new) + 1 :]), None)
     context = {
         "role": found,

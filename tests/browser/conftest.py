@@ -28,7 +28,7 @@ ARGUMENTS = [
 ]
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
-START_LIMIT = 90
+START_LIMIT = 180
 
 OpenPage = Callable[..., Page]
 

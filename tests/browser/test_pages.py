@@ -99,7 +99,7 @@ def test_an_alert_is_worked_on_without_javascript(open_page: OpenPage) -> None:
     page.locator("#reason-creator").fill("Jane does this.")
     page.locator("#body-creator .conclusion").get_by_role("button", name="Authorised", exact=True).click()
     expect(page.locator("#step-creator")).to_contain_text("Authorised: “Jane does this.”")
-    page.get_by_label("Note").fill("*Checked.*")
+    page.get_by_role("textbox", name="Note").fill("*Checked.*")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("#notes em")).to_have_text("Checked.")
     page.get_by_role("button", name="Save note").click()

@@ -51,12 +51,12 @@ def test_an_analyst_goes_from_the_queue_to_a_closed_alert(open_page: OpenPage, t
     answer(page, "use", "Misused", "Three secrets were read.")
 
     # A note, previewed and saved.
-    page.get_by_label("Note").fill("CI owners confirm **no release** was running.")
+    page.get_by_role("textbox", name="Note").fill("CI owners confirm **no release** was running.")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_label("Preview", exact=True).locator("strong")).to_have_text("no release")
     page.get_by_role("button", name="Save note").click()
     expect(page.locator("#notes .feed strong")).to_have_text("no release")
-    expect(page.get_by_label("Note")).to_have_value("")
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("")
 
     revoke(page)
     answer(page, "policies", "Reviewed", "platform-deployer will lose escalate.")
