@@ -37,6 +37,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
     here = request.resolver_match.url_name if request.resolver_match else ""
     pages = PAGES | ({"mailbox": "Mailbox"} if settings.MAILBOX_DIR else {})
     entries = [Entry(title, reverse(f"alerts:{page}"), here == page) for page, title in pages.items()]
+    if getattr(request.user, "is_staff", False):
+        entries.append(Entry("Administration", reverse("admin:index"), current=False))
     return {"bar": {"pages": entries, "health": health()}}
 
 
