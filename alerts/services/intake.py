@@ -6,21 +6,19 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from alerts import detections, playbook
+from alerts import detections
 from alerts.audit import redaction
 from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding
-from alerts.models import AccessObject, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
-from alerts.services import archive, inbox, inventory, investigation, mentions, watch
+from alerts.models import Alert, AuditEvent, Batch, Cluster, DamagedItem
+from alerts.services import alarm, archive, inbox, inventory, investigation, mentions, watch
 from alerts.services.kept import row_of
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 500
-# Until the evidence is gathered, some seconds later: in the middle of the queue.
-_PROVISIONAL_SCORE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +92,8 @@ def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
     """Let an event have its effects, and return the alerts it opened."""
     inventory.record(cluster, kept.event, kept.row)
     watch.notice(cluster, kept.row)
-    opened = [_open(cluster, finding, kept.row) for finding in kept.findings]
-    return [alert for alert in opened if alert is not None]
-
-
-def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
-    """Open the alert of a finding and return it; None where its cause has one already, which then gains the event."""
-    namespace, name = storable(finding.namespace), storable(finding.name)
-    alert, new = Alert.objects.get_or_create(
-        cluster=cluster,
-        fingerprint=finding.fingerprint,
-        defaults={
-            "detection": finding.detection,
-            "title": storable(finding.title),
-            "attempted": finding.attempted,
-            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name else None,
-            "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
-            "actor": storable(finding.event.actor),
-            "happened_at": row.at,
-            "score": _PROVISIONAL_SCORE,
-        },
-    )
-    if not new:
-        _add(alert, row)
-        return None
-    alert.events.add(row)
-    Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
-    Activity.objects.record("opened", "opened the alert", by=None, alert=alert, detail={"event": row.sha256})
-    return alert
-
-
-def _add(alert: Alert, row: AuditEvent) -> None:
-    if alert.events.filter(pk=row.pk).exists():
-        return
-    alert.events.add(row)
-    locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
-    Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, row.at))
+    opened = [alarm.open_alert(cluster, finding, kept.row) for finding in kept.findings]
+    return [alert for alert, new in opened if new]
 
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> None:
