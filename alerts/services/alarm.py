@@ -39,7 +39,10 @@ def open_alert(
         },
     )
     if not new:
-        _add(alert, row, happened_at)
+        if row is not None:
+            add_event(alert, row)
+        else:
+            _happened(alert, happened_at)
         return alert, False
     if row is not None:
         alert.events.add(row)
@@ -49,10 +52,13 @@ def open_alert(
     return alert, True
 
 
-def _add(alert: Alert, row: AuditEvent | None, happened_at: datetime) -> None:
-    if row is not None:
-        if alert.events.filter(pk=row.pk).exists():
-            return
+def add_event(alert: Alert, row: AuditEvent) -> None:
+    """Have an alert gain an event, and its evidence gathered again; one that it has already changes nothing."""
+    if not alert.events.filter(pk=row.pk).exists():
         alert.events.add(row)
+        _happened(alert, row.at)
+
+
+def _happened(alert: Alert, at: datetime) -> None:
     locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
-    Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, happened_at))
+    Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, at))

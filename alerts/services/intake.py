@@ -1,7 +1,7 @@
 """From a batch to everything it causes: kept events, role versions, alerts, watches tripped. All of it or nothing."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -11,9 +11,9 @@ from alerts.audit import redaction
 from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
-from alerts.detections import Finding
+from alerts.detections import Finding, audit_data_damaged
 from alerts.models import Alert, AuditEvent, Batch, Cluster, DamagedItem
-from alerts.services import alarm, archive, inbox, inventory, investigation, mentions, watch
+from alerts.services import alarm, archive, inbox, inventory, investigation, mentions, stream, watch
 from alerts.services.kept import row_of
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ def _examine(batch: Batch) -> Outcome:
         if locked.state == Batch.State.DONE:
             return Outcome()
         opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each)]
-        _keep_damaged(batch, decoded.damaged)
+        opened += _keep_damaged(batch, decoded.damaged)
+        stream.hear(batch.cluster, decoded.events)
         investigation.mark_due(batch.cluster, mentioned)
         _finish(locked, decoded, mentioned)
     return Outcome(opened=tuple(opened), kept=len(kept))
@@ -96,8 +97,26 @@ def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
     return [alert for alert, new in opened if new]
 
 
-def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> None:
-    DamagedItem.objects.bulk_create([_damaged(batch, each) for each in damaged], ignore_conflicts=True)
+def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:
+    """Store what is damaged, with the alert of that where it concerns RBAC or may, and return the alerts it opened."""
+    alerts: dict[str, tuple[Alert, bool]] = {}
+    items = []
+    for each in damaged:
+        item = _damaged(batch, each)
+        for finding in _found_in(each, batch):
+            if finding.fingerprint not in alerts:
+                alerts[finding.fingerprint] = alarm.open_alert(batch.cluster, finding, at=batch.received_at)
+            item.alert = alerts[finding.fingerprint][0]
+        items.append(item)
+    DamagedItem.objects.bulk_create(items, ignore_conflicts=True)
+    return [alert for alert, new in alerts.values() if new]
+
+
+def _found_in(item: Damaged, batch: Batch) -> Iterator[Finding]:
+    if item.event is None:
+        yield audit_data_damaged.unreadable(batch.received_at)
+    else:
+        yield from audit_data_damaged.examine(item.event)
 
 
 def _damaged(batch: Batch, item: Damaged) -> DamagedItem:

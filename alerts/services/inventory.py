@@ -210,7 +210,8 @@ def refresh(cluster: Cluster) -> bool:
         cluster.inventory_error = str(error)
         return False
     with transaction.atomic():
-        seen = {_take_over(cluster, manifest, started) for manifest in listed}
+        first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
+        seen = {_take_over(cluster, manifest, started, baseline=first) for manifest in listed}
         for named in AccessObject.objects.filter(pk__in=before.keys() - seen):
             latest = named.latest()
             # Written since the listing began, it may have been made again after it.
@@ -229,8 +230,11 @@ def _standing(cluster: Cluster) -> dict[int, int]:
     return {pk: newest for pk, newest in pairs if newest is not None}
 
 
-def _take_over(cluster: Cluster, manifest: Manifest, started: datetime) -> int:
-    """Record a listed object's version unless it is known, and return the object's key."""
+def _take_over(cluster: Cluster, manifest: Manifest, started: datetime, *, baseline: bool) -> int:
+    """Record a listed object's version unless it is known, and return the object's key.
+
+    `baseline` says that nothing was listed before: what there is needs no event to explain it.
+    """
     metadata = metadata_of(manifest)
     named = _named(cluster, manifest["kind"], metadata)
     uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
@@ -243,7 +247,12 @@ def _take_over(cluster: Cluster, manifest: Manifest, started: datetime) -> int:
         uid=uid,
         resource_version=resource_version,
         deletion=False,
-        defaults={"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)},
+        defaults={
+            "source": _LISTING,
+            "at": _after(latest, started),
+            "manifest": _kept(manifest),
+            "explanation": AccessVersion.Explanation.BASELINE if baseline else "",
+        },
     )
     _settle(named)
     return named.pk
