@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from alerts.audit.event import Event
-from alerts.detections import audit_data_damaged, cluster_role_created
+from alerts.detections import cluster_role_created
 from alerts.detections.detection import Finding
 
 __all__ = ["Finding", "examine"]
 
-_DETECTIONS = (cluster_role_created, audit_data_damaged)
+_DETECTIONS = (cluster_role_created,)
 
 
 def examine(event: Event) -> Iterator[Finding]:

@@ -18,11 +18,14 @@ LONGEST_AUDIT_ID = 200
 _RBAC_ADDRESS = f"/apis/{RBAC_GROUP}/"
 
 
-def examine(event: Event) -> Iterator[Finding]:
-    """Yield a finding where the event is damaged and changed RBAC or may have, or where its audit ID is absurd."""
+def examine(event: Event, received_at: datetime) -> Iterator[Finding]:
+    """Yield a finding where the event is damaged and changed RBAC or may have, or where its audit ID is absurd.
+
+    What is left of a damaged event need not say when it was; it was received then.
+    """
     absurd = len(event.audit_id) > LONGEST_AUDIT_ID
     if absurd or (event.incomplete and may_write_rbac(event)):
-        yield _finding(event.actor, event.at, event)
+        yield _finding(event.actor, event.at or received_at, event)
 
 
 def may_write_rbac(event: Event) -> bool:
@@ -46,10 +49,9 @@ def quarantined(received_at: datetime) -> Finding:
     return _made(["quarantined", f"{received_at:%Y-%m-%d}"], "A batch of audit events could not be examined", None)
 
 
-def _finding(actor: str, at: datetime | None, event: Event | None) -> Finding:
-    day = f"{at:%Y-%m-%d}" if at else "at some time"
+def _finding(actor: str, at: datetime, event: Event | None) -> Finding:
     whose = f"Audit data of {visible(actor)} is damaged" if actor else "Audit data of an unknown actor is damaged"
-    return _made(["damaged", actor, day], whose, event)
+    return _made(["damaged", actor, f"{at:%Y-%m-%d}"], whose, event)
 
 
 def _made(cause: list[str], title: str, event: Event | None) -> Finding:

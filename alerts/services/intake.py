@@ -70,7 +70,7 @@ def _examine(batch: Batch) -> Outcome:
 def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
     found = []
     for event in events:
-        findings = tuple(detections.examine(event))
+        findings = (*detections.examine(event), *audit_data_damaged.examine(event, batch.received_at))
         if findings or _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
@@ -116,7 +116,7 @@ def _found_in(item: Damaged, batch: Batch) -> Iterator[Finding]:
     if item.event is None:
         yield audit_data_damaged.unreadable(batch.received_at)
     else:
-        yield from audit_data_damaged.examine(item.event)
+        yield from audit_data_damaged.examine(item.event, batch.received_at)
 
 
 def _damaged(batch: Batch, item: Damaged) -> DamagedItem:

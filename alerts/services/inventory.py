@@ -30,6 +30,7 @@ KINDS = {
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 # Uids and resource versions are the server's, and short; the columns hold this much.
 LONGEST_IDENTITY = 64
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 type Manifest = dict[str, Any]
 
@@ -216,7 +217,7 @@ def refresh(cluster: Cluster) -> bool:
             latest = named.latest()
             # Written since the listing began, it may have been made again after it.
             if latest is not None and latest.pk == before[named.pk]:
-                _miss(named, latest, started)
+                _miss(named, latest, started, baseline=first)
         Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
@@ -243,24 +244,25 @@ def _take_over(cluster: Cluster, manifest: Manifest, started: datetime, *, basel
         return named.pk
     # An earlier listing that missed it was wrong.
     named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
-    named.versions.get_or_create(
-        uid=uid,
-        resource_version=resource_version,
-        deletion=False,
-        defaults={
-            "source": _LISTING,
-            "at": _after(latest, started),
-            "manifest": _kept(manifest),
-            "explanation": AccessVersion.Explanation.BASELINE if baseline else "",
-        },
-    )
+    seen = {"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)} | _explained(baseline)
+    _, new = named.versions.get_or_create(uid=uid, resource_version=resource_version, deletion=False, defaults=seen)
+    if not new and latest is not None and latest.deletion and latest.at < started - _CLOCKS_DIFFER:
+        # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
+        named.versions.create(uid=uid, **seen)
     _settle(named)
     return named.pk
 
 
-def _miss(named: AccessObject, latest: AccessVersion, started: datetime) -> None:
-    named.versions.create(source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True)
+def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:
+    named.versions.create(
+        source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True, **_explained(baseline)
+    )
     _settle(named)
+
+
+def _explained(baseline: bool) -> Manifest:
+    """Return the fields of a version that needs no event to explain it, where it is part of the baseline."""
+    return {"explanation": AccessVersion.Explanation.BASELINE if baseline else ""}
 
 
 def _after(latest: AccessVersion | None, at: datetime) -> datetime:
