@@ -7,8 +7,8 @@ from typing import Any
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from alerts.models import Alert, Notification, Revocation
-from alerts.services import delivery, inbox, intake, inventory, investigation, revocation
+from alerts.models import Alert, Cluster, Notification, Revocation
+from alerts.services import delivery, inbox, intake, inventory, investigation, reconciliation, revocation, stream
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,43 @@ def investigate(alert_id: int) -> None:
 def refresh_inventory(cluster_id: int) -> None:
     """List one cluster's roles and bindings."""
     cluster = inventory.listable().filter(pk=cluster_id).first()
+    if cluster and inventory.refresh(cluster):
+        wake(reconcile, cluster_id)
+
+
+@shared_task
+def reconcile(cluster_id: int) -> None:
+    """Look for the audit event behind everything that only a listing of a cluster showed."""
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
     if cluster:
-        inventory.refresh(cluster)
+        for alert in reconciliation.reconcile(cluster):
+            wake(investigate, alert.pk)
+            wake(plan_revocation, alert.pk)
+
+
+@shared_task
+def send_canary(cluster_id: int) -> None:
+    """Send a request to one cluster whose audit event has to come back."""
+    cluster = inventory.listable().filter(pk=cluster_id).first()
+    if cluster:
+        stream.send_canary(cluster)
+
+
+@shared_task
+def judge_stream(cluster_id: int) -> None:
+    """Look whether one cluster's events still arrive."""
+    cluster = Cluster.objects.filter(pk=cluster_id).first()
+    if cluster and (alert := stream.judge(cluster)):
+        wake(investigate, alert.pk)
+
+
+@shared_task
+def watch_streams() -> None:
+    """Have a canary sent to every cluster that can be asked, and every stream judged."""
+    for cluster in inventory.listable():
+        wake(send_canary, cluster.pk)
+    for cluster_id in stream.streams():
+        wake(judge_stream, cluster_id)
 
 
 @shared_task
@@ -92,6 +127,8 @@ def sweep() -> None:
         wake(examine_inbox)
     for cluster in inventory.never_listed():
         wake(refresh_inventory, cluster.pk)
+    for cluster_id in reconciliation.due():
+        wake(reconcile, cluster_id)
     for alert_id in investigation.due():
         wake(investigate, alert_id)
     for alert in revocation.unplanned():

@@ -61,6 +61,7 @@ urlpatterns = [
     path("mailbox", mailbox.mailbox, name="mailbox"),
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
+    path("clusters/<slug:name>/batches/<int:pk>/examine", clusters.examine_again, name="examine_again"),
     path(
         "login",
         login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),

@@ -108,6 +108,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "alerts.tasks.sweep", "schedule": 10.0},
     "inventory": {"task": "alerts.tasks.refresh_inventories", "schedule": 300.0},
+    "streams": {"task": "alerts.tasks.watch_streams", "schedule": 60.0},
 }
 
 # People
@@ -160,6 +161,9 @@ USE_I18N = False
 # Intake
 HOOK_BODY_LIMIT = env.int("HOOK_BODY_LIMIT", default=64 * 1024 * 1024)
 INBOX_LIMIT = env.int("INBOX_LIMIT", default=200_000)
+UNAUDITED_GRACE_SECONDS = env.int("UNAUDITED_GRACE_SECONDS", default=180)
+CANARY_SECONDS = env.int("CANARY_SECONDS", default=300)
+SILENCE_SECONDS = env.int("SILENCE_SECONDS", default=900)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")

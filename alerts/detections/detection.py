@@ -8,22 +8,28 @@ from alerts.audit.event import Event
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found in an event.
+    """One thing found in an event, or in the want of one.
 
     `cause` is what makes it that thing and no other: the same cause found again, in a repeated event or in another
     envelope, is the same finding. The object's name and uid are "" where they are unknown. `attempted` tells that it
-    was refused, or that nobody knows whether it was carried out.
+    was refused, or that nobody knows whether it was carried out. `by` is who did it, where no event says so.
     """
 
     detection: str
     cause: str
     title: str
-    event: Event
+    event: Event | None
     kind: str
     namespace: str
     name: str
     uid: str
     attempted: bool = False
+    by: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Who did it; "" where nobody knows."""
+        return self.event.actor if self.event is not None else self.by
 
     @property
     def fingerprint(self) -> str:

@@ -5,6 +5,7 @@ from alerts.models.activity import Activity
 from alerts.models.alert import Alert
 from alerts.models.audit_event import AuditEvent
 from alerts.models.batch import Batch, DamagedItem
+from alerts.models.canary import Canary
 from alerts.models.cluster import Cluster
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
@@ -21,6 +22,7 @@ __all__ = [
     "Answer",
     "AuditEvent",
     "Batch",
+    "Canary",
     "Channel",
     "Cluster",
     "DamagedItem",

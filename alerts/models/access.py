@@ -65,6 +65,14 @@ class AccessVersion(models.Model):
         EVENT = "event", "audit event"
         LISTING = "listing", "listing of the cluster"
 
+    class Explanation(models.TextChoices):
+        """Why a version that no event told of is no alarm."""
+
+        BASELINE = "baseline", "there before Rolecall looked"
+        EVENT = "event", "an event that does not show the version"
+        AGGREGATION = "aggregation", "rules taken from other roles by the controller"
+        DEFAULT = "default", "what Kubernetes ships, put back by the API server"
+
     object = models.ForeignKey(AccessObject, on_delete=models.CASCADE, related_name="versions")
     source = models.CharField(max_length=8, choices=Source)
     event = models.ForeignKey(AuditEvent, on_delete=models.PROTECT, null=True, related_name="versions")
@@ -74,6 +82,14 @@ class AccessVersion(models.Model):
     deletion = models.BooleanField(default=False, help_text="From here on the object does not exist")
     # None where the event was logged without its objects: unknown, which is not empty.
     manifest = models.JSONField(null=True, help_text="The object, without managedFields")
+    explanation = models.CharField(max_length=12, choices=Explanation, blank=True, default="")
+    alert = models.ForeignKey(
+        "alerts.Alert",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="unaudited_versions",
+        help_text="Opened since no event explained it",
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -83,6 +99,13 @@ class AccessVersion(models.Model):
                 name="access_version_once",
             ),
             models.UniqueConstraint(fields=["object", "event"], name="access_version_once_an_event"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["at"],
+                condition=models.Q(source="listing", explanation="", alert=None),
+                name="access_version_unexplained",
+            )
         ]
         ordering: ClassVar = ["-at", "-pk"]
 

@@ -34,6 +34,13 @@ class Batch(models.Model):
     # What the evidence search looks at before it opens the body: lines such as "role ClusterRole//x" and "actor jane".
     mentions = models.TextField(blank=True, default="")
     body = models.BinaryField(help_text="Compressed and encrypted")
+    alert = models.ForeignKey(
+        "alerts.Alert",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="quarantined_batches",
+        help_text="Opened since it could not be examined",
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -64,6 +71,13 @@ class DamagedItem(models.Model):
     size = models.PositiveIntegerField(help_text="Bytes, before compression")
     body = models.BinaryField(help_text="Compressed and encrypted")
     received_at = models.DateTimeField(default=timezone.now)
+    alert = models.ForeignKey(
+        "alerts.Alert",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="damaged_items",
+        help_text="Opened since it is damaged",
+    )
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["cluster", "sha256"], name="damaged_item_once")]

@@ -40,6 +40,10 @@ class Cluster(models.Model):
     last_event_at = models.DateTimeField(null=True, editable=False)
     inventory_at = models.DateTimeField(null=True, editable=False)
     inventory_error = models.TextField(blank=True, default="", editable=False)
+    canary_error = models.TextField(
+        blank=True, default="", editable=False, help_text="Why the last canary was not sent"
+    )
+    silent_since = models.DateTimeField(null=True, editable=False, help_text="Empty while its events arrive")
 
     class Meta:
         ordering: ClassVar = ["name"]

@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from alerts.detections import audit_data_damaged
 from alerts.models import Activity, Batch, Cluster, DamagedItem
-from alerts.services import archive
+from alerts.services import alarm, archive
 
 TRIES = 5
 # Longer than a task may run (CELERY_TASK_TIME_LIMIT), so that two workers meet on a batch only where a clock is wrong.
@@ -141,9 +143,26 @@ def put_back(batch: Batch, error: str) -> None:
         fresh.save(update_fields=["error", "leased_until"])
 
 
+def try_again(batch: Batch, *, by: User) -> bool:
+    """Have a batch that was set aside examined again, with as many tries as a new one; tell whether it was aside."""
+    with transaction.atomic():
+        aside = Batch.objects.filter(pk=batch.pk, state=Batch.State.QUARANTINED)
+        if not aside.update(state=Batch.State.WAITING, tries=0, error=""):
+            return False
+        Activity.objects.record(
+            "tried_again",
+            f"had a batch of {batch.size:,} bytes examined again that was set aside",
+            by=by,
+            cluster=batch.cluster,
+            detail={"batch": batch.pk, "sha256": batch.sha256},
+        )
+        return True
+
+
 def _set_aside(batch: Batch, error: str) -> None:
-    batch.state, batch.leased_until, batch.error = Batch.State.QUARANTINED, None, error
-    batch.save(update_fields=["state", "leased_until", "error"])
+    alert, _ = alarm.open_alert(batch.cluster, audit_data_damaged.quarantined(batch.received_at), at=batch.received_at)
+    batch.state, batch.leased_until, batch.error, batch.alert = Batch.State.QUARANTINED, None, error, alert
+    batch.save(update_fields=["state", "leased_until", "error", "alert"])
     Activity.objects.record(
         "quarantined",
         f"could not examine a batch of {batch.size:,} bytes and set it aside: {error}",

@@ -1,26 +1,24 @@
 """From a batch to everything it causes: kept events, role versions, alerts, watches tripped. All of it or nothing."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
 
-from alerts import detections, playbook
+from alerts import detections
 from alerts.audit import redaction
 from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
-from alerts.detections import Finding
-from alerts.models import AccessObject, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
-from alerts.services import archive, inbox, inventory, investigation, mentions, watch
+from alerts.detections import Finding, audit_data_damaged
+from alerts.models import Alert, AuditEvent, Batch, Cluster, DamagedItem
+from alerts.services import alarm, archive, inbox, inventory, investigation, mentions, stream, watch
 from alerts.services.kept import row_of
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 500
-# Until the evidence is gathered, some seconds later: in the middle of the queue.
-_PROVISIONAL_SCORE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,8 @@ def _examine(batch: Batch) -> Outcome:
         if locked.state == Batch.State.DONE:
             return Outcome()
         opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each)]
-        _keep_damaged(batch, decoded.damaged)
+        opened += _keep_damaged(batch, decoded.damaged)
+        stream.hear(batch.cluster, decoded.events)
         investigation.mark_due(batch.cluster, mentioned)
         _finish(locked, decoded, mentioned)
     return Outcome(opened=tuple(opened), kept=len(kept))
@@ -71,7 +70,7 @@ def _examine(batch: Batch) -> Outcome:
 def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
     found = []
     for event in events:
-        findings = tuple(detections.examine(event))
+        findings = (*detections.examine(event), *audit_data_damaged.examine(event, batch.received_at))
         if findings or _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
@@ -94,46 +93,30 @@ def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
     """Let an event have its effects, and return the alerts it opened."""
     inventory.record(cluster, kept.event, kept.row)
     watch.notice(cluster, kept.row)
-    opened = [_open(cluster, finding, kept.row) for finding in kept.findings]
-    return [alert for alert in opened if alert is not None]
+    opened = [alarm.open_alert(cluster, finding, kept.row) for finding in kept.findings]
+    return [alert for alert, new in opened if new]
 
 
-def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
-    """Open the alert of a finding and return it; None where its cause has one already, which then gains the event."""
-    namespace, name = storable(finding.namespace), storable(finding.name)
-    alert, new = Alert.objects.get_or_create(
-        cluster=cluster,
-        fingerprint=finding.fingerprint,
-        defaults={
-            "detection": finding.detection,
-            "title": storable(finding.title),
-            "attempted": finding.attempted,
-            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name else None,
-            "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
-            "actor": storable(finding.event.actor),
-            "happened_at": row.at,
-            "score": _PROVISIONAL_SCORE,
-        },
-    )
-    if not new:
-        _add(alert, row)
-        return None
-    alert.events.add(row)
-    Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
-    Activity.objects.record("opened", "opened the alert", by=None, alert=alert, detail={"event": row.sha256})
-    return alert
+def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:
+    """Store what is damaged, with the alert of that where it concerns RBAC or may, and return the alerts it opened."""
+    alerts: dict[str, tuple[Alert, bool]] = {}
+    items = []
+    for each in damaged:
+        item = _damaged(batch, each)
+        for finding in _found_in(each, batch):
+            if finding.fingerprint not in alerts:
+                alerts[finding.fingerprint] = alarm.open_alert(batch.cluster, finding, at=batch.received_at)
+            item.alert = alerts[finding.fingerprint][0]
+        items.append(item)
+    DamagedItem.objects.bulk_create(items, ignore_conflicts=True)
+    return [alert for alert, new in alerts.values() if new]
 
 
-def _add(alert: Alert, row: AuditEvent) -> None:
-    if alert.events.filter(pk=row.pk).exists():
-        return
-    alert.events.add(row)
-    locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
-    Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, row.at))
-
-
-def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> None:
-    DamagedItem.objects.bulk_create([_damaged(batch, each) for each in damaged], ignore_conflicts=True)
+def _found_in(item: Damaged, batch: Batch) -> Iterator[Finding]:
+    if item.event is None:
+        yield audit_data_damaged.unreadable(batch.received_at)
+    else:
+        yield from audit_data_damaged.examine(item.event, batch.received_at)
 
 
 def _damaged(batch: Batch, item: Damaged) -> DamagedItem:

@@ -30,6 +30,7 @@ KINDS = {
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 # Uids and resource versions are the server's, and short; the columns hold this much.
 LONGEST_IDENTITY = 64
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 type Manifest = dict[str, Any]
 
@@ -210,12 +211,13 @@ def refresh(cluster: Cluster) -> bool:
         cluster.inventory_error = str(error)
         return False
     with transaction.atomic():
-        seen = {_take_over(cluster, manifest, started) for manifest in listed}
+        first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
+        seen = {_take_over(cluster, manifest, started, baseline=first) for manifest in listed}
         for named in AccessObject.objects.filter(pk__in=before.keys() - seen):
             latest = named.latest()
             # Written since the listing began, it may have been made again after it.
             if latest is not None and latest.pk == before[named.pk]:
-                _miss(named, latest, started)
+                _miss(named, latest, started, baseline=first)
         Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
@@ -229,8 +231,11 @@ def _standing(cluster: Cluster) -> dict[int, int]:
     return {pk: newest for pk, newest in pairs if newest is not None}
 
 
-def _take_over(cluster: Cluster, manifest: Manifest, started: datetime) -> int:
-    """Record a listed object's version unless it is known, and return the object's key."""
+def _take_over(cluster: Cluster, manifest: Manifest, started: datetime, *, baseline: bool) -> int:
+    """Record a listed object's version unless it is known, and return the object's key.
+
+    `baseline` says that nothing was listed before: what there is needs no event to explain it.
+    """
     metadata = metadata_of(manifest)
     named = _named(cluster, manifest["kind"], metadata)
     uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
@@ -239,19 +244,25 @@ def _take_over(cluster: Cluster, manifest: Manifest, started: datetime) -> int:
         return named.pk
     # An earlier listing that missed it was wrong.
     named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
-    named.versions.get_or_create(
-        uid=uid,
-        resource_version=resource_version,
-        deletion=False,
-        defaults={"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)},
-    )
+    seen = {"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)} | _explained(baseline)
+    _, new = named.versions.get_or_create(uid=uid, resource_version=resource_version, deletion=False, defaults=seen)
+    if not new and latest is not None and latest.deletion and latest.at < started - _CLOCKS_DIFFER:
+        # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
+        named.versions.create(uid=uid, **seen)
     _settle(named)
     return named.pk
 
 
-def _miss(named: AccessObject, latest: AccessVersion, started: datetime) -> None:
-    named.versions.create(source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True)
+def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:
+    named.versions.create(
+        source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True, **_explained(baseline)
+    )
     _settle(named)
+
+
+def _explained(baseline: bool) -> Manifest:
+    """Return the fields of a version that needs no event to explain it, where it is part of the baseline."""
+    return {"explanation": AccessVersion.Explanation.BASELINE if baseline else ""}
 
 
 def _after(latest: AccessVersion | None, at: datetime) -> datetime:

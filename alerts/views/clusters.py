@@ -1,14 +1,21 @@
-"""The clusters: whether their audit events keep coming, what waits, and what could not be read."""
+"""The clusters: whether their audit events keep coming, what waits, what could not be read, what no event told."""
 
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
 from django.db.models import Count, Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
-from alerts.models import Batch, Cluster
+from alerts import tasks
+from alerts.models import AccessVersion, Batch, Cluster
+from alerts.services import inbox, inventory, reconciliation
 from alerts.views.request import Request
 
 DAMAGED_SHOWN = 50
+UNAUDITED_SHOWN = 20
 
 
 @require_GET
@@ -24,19 +31,52 @@ def clusters(request: Request) -> HttpResponse:
 
 @require_GET
 def cluster(request: Request, name: str) -> HttpResponse:
-    """Show one cluster: its stream, its connection, and every item that could not be read."""
+    """Show one cluster: its stream, its connection, what no event told, and every item that could not be read."""
     found = get_object_or_404(Cluster, name=name)
     states = dict(found.batches.values_list("state").annotate(n=Count("pk")))
     context = {
         "cluster": found,
         "waiting": states.get(Batch.State.WAITING, 0) + states.get(Batch.State.LEASED, 0),
         "examined": states.get(Batch.State.DONE, 0),
-        "quarantined": found.batches.filter(state=Batch.State.QUARANTINED).defer("body"),
+        "quarantined": found.batches.filter(state=Batch.State.QUARANTINED)
+        .select_related("alert")
+        .defer("body", "mentions"),
         "failing": found.batches.filter(tries__gt=1)
         .exclude(error="")
         .exclude(state=Batch.State.QUARANTINED)
         .defer("body")[:20],
-        "damaged": found.damaged_items.order_by("-received_at").defer("body")[:DAMAGED_SHOWN],
+        "damaged": found.damaged_items.select_related("alert").order_by("-received_at").defer("body")[:DAMAGED_SHOWN],
         "damaged_count": found.damaged_items.count(),
+        "may_change": request.user.has_perm("alerts.change_cluster"),
     }
-    return render(request, "alerts/cluster.html", context)
+    return render(request, "alerts/cluster.html", context | _canaries(found) | _unaudited(found))
+
+
+def _canaries(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "canary": cluster.canaries.order_by("-sent_at").first(),
+        "heard": cluster.canaries.filter(seen_at__isnull=False).order_by("-seen_at").first(),
+        "listable": inventory.listable().filter(pk=cluster.pk).exists(),
+    }
+
+
+def _unaudited(cluster: Cluster) -> dict[str, Any]:
+    found = AccessVersion.objects.filter(object__cluster=cluster, alert__isnull=False)
+    return {
+        "unaudited": found.select_related("object", "alert").order_by("-at", "-pk")[:UNAUDITED_SHOWN],
+        "unaudited_count": found.count(),
+        "unexplained_count": reconciliation.unexplained(cluster).count(),
+    }
+
+
+@require_POST
+@permission_required("alerts.change_cluster", raise_exception=True)
+def examine_again(request: Request, name: str, pk: int) -> HttpResponse:
+    """Have a batch that was set aside examined again."""
+    batch = get_object_or_404(Batch.objects.defer("body", "mentions"), cluster__name=name, pk=pk)
+    if inbox.try_again(batch, by=request.user):
+        tasks.wake(tasks.examine_inbox)
+        messages.success(request, "The batch is being examined again.")
+    else:
+        messages.info(request, "The batch is not set aside any more.")
+    return redirect("alerts:cluster", name)

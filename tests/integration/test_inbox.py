@@ -2,10 +2,11 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from alerts.models import Activity, Batch, Cluster
+from alerts.models import Activity, Alert, Batch, Cluster
 from alerts.models.credential import CredentialLost
 from alerts.services import inbox
 from tests.integration.conftest import Parallel
@@ -111,8 +112,30 @@ def test_after_five_tries_a_batch_is_set_aside_with_its_error(cluster: Cluster) 
     kept = Batch.objects.get()
     assert (kept.state, kept.tries, kept.error) == (State.QUARANTINED, 5, "It broke.")
     assert Activity.objects.get(kind="quarantined").cluster == cluster
+    assert kept.alert is not None
+    assert kept.alert.detection == "audit_data_damaged"
     with time_machine.travel(now + timedelta(days=1)):
         assert claim_all() == []
+
+
+def test_batches_set_aside_on_one_day_are_one_alert(cluster: Cluster) -> None:
+    for body in (b"1", b"2"):
+        inbox.store(cluster, body)
+    received = timezone.now()
+    Batch.objects.update(received_at=received, state=State.WAITING, tries=inbox.TRIES)
+    assert claim_all() == []
+    alert = Alert.objects.get()
+    assert (alert.title, alert.happened_at) == ("A batch of audit events could not be examined", received)
+    assert alert.quarantined_batches.count() == 2
+
+
+def test_what_was_set_aside_is_examined_again_when_somebody_says_so(cluster: Cluster, ada: User) -> None:
+    batch = inbox.store(cluster, BODY)
+    assert not inbox.try_again(batch, by=ada)
+    Batch.objects.update(state=State.QUARANTINED, tries=inbox.TRIES, error="It broke.")
+    assert inbox.try_again(batch, by=ada)
+    assert [(claimed.pk, claimed.tries) for claimed in claim_all()] == [(batch.pk, 1)]
+    assert Activity.objects.get(kind="tried_again").by == ada
 
 
 def test_a_batch_that_kills_its_worker_each_time_is_set_aside_too(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@ import random
 from typing import Any
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from alerts.services import inbox, intake, investigation, watch
 from alerts.services.intake import Outcome
 from tests.conftest import DATA, RECORDINGS
 from tests.integration.conftest import Parallel
-from tests.unit.audit.events import UID, creation, event_list, metadata_only, reading, role
+from tests.unit.audit.events import UID, as_bytes, creation, event_list, metadata_only, reading, role
 
 HOSTILE = DATA / "audit" / "hostile"
 REFUSED: dict[str, Any] = {"responseStatus": {"code": 403}, "responseObject": {"kind": "Status", "code": 403}}
@@ -211,7 +212,8 @@ def test_a_hostile_batch_is_taken_in_whole(cluster: Cluster, path: Any) -> None:
     ],
 )
 def test_a_hostile_creation_is_an_alert(cluster: Cluster, name: str, title: str) -> None:
-    (alert,) = take_in(cluster, (HOSTILE / name).read_bytes()).opened
+    opened = take_in(cluster, (HOSTILE / name).read_bytes()).opened
+    (alert,) = (each for each in opened if each.detection == "cluster_role_created")
     assert alert.title == title
 
 
@@ -223,6 +225,37 @@ def test_a_damaged_item_is_kept_with_its_reason_and_what_could_be_read(cluster: 
     assert item.salvaged["user"]["username"] == "mallory@example.com"
     assert "requestObject" not in item.salvaged
     assert inbox.body(item) == body.splitlines()[1]
+
+
+@time_machine.travel("2026-11-23T18:30:00Z")
+def test_damaged_audit_data_of_one_actor_is_one_alert_of_its_own(cluster: Cluster) -> None:
+    opened = [
+        alert
+        for name in ("malformed-patch", "lone-surrogate", "long-audit-id")
+        for alert in take_in(cluster, (HOSTILE / f"{name}.jsonl").read_bytes()).opened
+        if alert.detection == "audit_data_damaged"
+    ]
+    assert [(alert.title, alert.actor) for alert in opened] == [
+        ("Audit data of mallory@example.com is damaged", "mallory@example.com")
+    ]
+    (alert,) = opened
+    assert alert.events.count() == 3
+    assert alert.damaged_items.count() == 2
+    assert not Activity.objects.broken(alert)
+
+
+@time_machine.travel("2026-11-23T18:30:00Z")
+def test_what_nobody_can_read_is_one_alert_a_day(cluster: Cluster) -> None:
+    opened = [alert for body in (b"{{{", b"\x00", b"nonsense") for alert in take_in(cluster, body).opened]
+    assert [(alert.title, alert.actor) for alert in opened] == [("Audit data of an unknown actor is damaged", "")]
+    assert opened[0].damaged_items.count() == 3
+
+
+def test_damage_elsewhere_is_kept_and_no_alert(cluster: Cluster) -> None:
+    event = as_bytes(reading() | {"verb": "patch", "requestObject": 0})
+    take_in(cluster, event_list(event.replace(b'"requestObject":0', b'"requestObject":{{{')))
+    assert DamagedItem.objects.get().alert is None
+    assert not Alert.objects.exists()
 
 
 def test_a_damaged_write_is_kept_and_marked_incomplete(cluster: Cluster) -> None:

@@ -1,10 +1,13 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from alerts import tasks
-from alerts.models import Alert, Batch, Cluster
-from alerts.services import inbox, intake, investigation
+from alerts.models import AccessObject, Alert, Batch, Cluster
+from alerts.services import inbox, intake, inventory, investigation, reconciliation
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.unit.audit.events import creation, event_list, role
@@ -98,9 +101,51 @@ def test_the_sweep_has_a_new_cluster_listed_once(cluster: Cluster, woken: Woken)
     assert ("refresh_inventory", cluster.pk) in woken
 
 
+def test_after_a_listing_what_no_event_told_is_looked_for(
+    cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.api_address, cluster.readable = "https://127.0.0.1:1", True
+    cluster.save()
+    monkeypatch.setattr(inventory, "refresh", lambda _: True)
+    tasks.refresh_inventory(cluster.pk)
+    assert woken == [("reconcile", cluster.pk)]
+
+
+def test_an_unaudited_change_is_found_by_the_sweep_and_prepared(cluster: Cluster, woken: Woken) -> None:
+    Cluster.objects.update(last_event_at=timezone.now())
+    named = AccessObject.named(cluster, "ClusterRole", "", "reader")
+    named.versions.create(source="listing", uid="u", resource_version="1", manifest=role())
+    tasks.sweep()
+    assert ("reconcile", cluster.pk) not in woken
+    with time_machine.travel(timezone.now() + reconciliation.grace() + timedelta(seconds=1)):
+        tasks.sweep()
+        assert ("reconcile", cluster.pk) in woken
+        woken.clear()
+        tasks.reconcile(cluster.pk)
+        assert woken == for_every_alert() != []
+        tasks.reconcile(cluster.pk)
+    assert Alert.objects.count() == 1
+
+
+def test_every_cluster_that_can_be_asked_gets_a_canary_and_every_stream_a_judge(cluster: Cluster, woken: Woken) -> None:
+    tasks.watch_streams()
+    assert woken == []
+    cluster.api_address, cluster.readable, cluster.last_event_at = "https://127.0.0.1:1", True, timezone.now()
+    cluster.save()
+    tasks.watch_streams()
+    assert woken == [("send_canary", cluster.pk), ("judge_stream", cluster.pk)]
+    tasks.send_canary(cluster.pk)
+    tasks.judge_stream(cluster.pk)
+    cluster.refresh_from_db()
+    assert cluster.canary_error
+
+
 def test_what_was_deleted_meanwhile_is_nobody_s_business(db: None) -> None:
     tasks.investigate(0)
     tasks.refresh_inventory(0)
+    tasks.reconcile(0)
+    tasks.send_canary(0)
+    tasks.judge_stream(0)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from alerts import rbac
 from alerts.audit import redaction
 from alerts.models import Alert, Cluster, Stakeholder
 from alerts.services import mentions, posture, watch
-from alerts.services.investigation import creator, remedy, story
+from alerts.services.investigation import creator, remedy, story, trail
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.permissions import Permissions
 from alerts.services.investigation.use import Use
@@ -51,6 +51,12 @@ def gather(alert: Alert) -> None:
 
 def _gathered(case: Case) -> dict[str, Any]:
     """Return the fields of the alert as they follow from the case."""
+    found = trail.alone(case)
+    return _kept(case, found if found is not None else trail.over(case, _of_role(case)))
+
+
+def _of_role(case: Case) -> dict[str, Any]:
+    """Return the fields of an alert about a role that stands, or that somebody tried to make."""
     permissions, use = Permissions(case), Use(case)
     made = creator.evidence(case)
     found = posture.findings(
@@ -61,20 +67,26 @@ def _gathered(case: Case) -> dict[str, Any]:
         maker=case.alert.actor,
         events=[*case.since.events, *case.past.events],
     )
-    evidence = {
+    evidence: dict[str, Any] = {
         "creator": made,
         "permissions": permissions.evidence(),
         "use": use.evidence(),
         "policies": posture.evidence(found),
         "remedy": remedy.evidence(case, use),
-        "tell": {"summary": " · ".join(Stakeholder.Group.labels), "chips": []},
     }
-    return {
-        "evidence": redaction.manifest(evidence),
-        "story": redaction.manifest(story.tell(case, made, permissions, use)),
-        "score": permissions.risk.score,
-        "severity": permissions.risk.severity.value,
-        "factors": redaction.manifest(permissions.risk.as_json()["factors"]),
+    return permissions.risk.as_json() | {
+        "evidence": evidence,
+        "story": story.tell(case, made, permissions, use),
+    }
+
+
+def _kept(case: Case, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as they may be kept."""
+    told = {"tell": {"summary": " · ".join(Stakeholder.Group.labels), "chips": []}}
+    return fields | {
+        "evidence": redaction.manifest(fields["evidence"] | told),
+        "story": redaction.manifest(fields["story"]),
+        "factors": redaction.manifest(fields["factors"]),
         "evidence_error": redaction.text(case.problem),
     }
 

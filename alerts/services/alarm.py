@@ -1,0 +1,64 @@
+"""Opening alerts: the one place where a finding becomes an alert, with its checklist and its first activity."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from alerts import playbook
+from alerts.audit.visible import storable
+from alerts.detections import Finding
+from alerts.models import AccessObject, Activity, Alert, AuditEvent, Cluster, Step
+from alerts.services import inventory
+
+# Until the evidence is gathered, some seconds later: in the middle of the queue.
+_PROVISIONAL_SCORE = 50
+
+
+def open_alert(
+    cluster: Cluster, finding: Finding, row: AuditEvent | None = None, *, at: datetime | None = None
+) -> tuple[Alert, bool]:
+    """Open the alert of a finding, and return it and whether it is new; where its cause has one, that gains the event.
+
+    `row` is the event it was found in, where there is one, and `at` when it happened, if not then. Belongs into the
+    transaction that stores what causes it.
+    """
+    happened_at = row.at if row is not None else at or timezone.now()
+    namespace, name = storable(finding.namespace), storable(finding.name)
+    alert, new = Alert.objects.get_or_create(
+        cluster=cluster,
+        fingerprint=finding.fingerprint,
+        defaults={
+            "detection": finding.detection,
+            "title": storable(finding.title),
+            "attempted": finding.attempted,
+            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name else None,
+            "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
+            "actor": storable(finding.actor),
+            "happened_at": happened_at,
+            "score": _PROVISIONAL_SCORE,
+        },
+    )
+    if not new:
+        if row is not None:
+            add_event(alert, row)
+        else:
+            _happened(alert, happened_at)
+        return alert, False
+    if row is not None:
+        alert.events.add(row)
+    Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
+    detail = {"event": row.sha256} if row is not None else {}
+    Activity.objects.record("opened", "opened the alert", by=None, alert=alert, detail=detail)
+    return alert, True
+
+
+def add_event(alert: Alert, row: AuditEvent) -> None:
+    """Have an alert gain an event, and its evidence gathered again; one that it has already changes nothing."""
+    if not alert.events.filter(pk=row.pk).exists():
+        alert.events.add(row)
+        _happened(alert, row.at)
+
+
+def _happened(alert: Alert, at: datetime) -> None:
+    locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
+    Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, at))

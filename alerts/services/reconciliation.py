@@ -1,0 +1,217 @@
+"""Does an audit event explain every role and binding that the cluster has? Where none does, an alert opens.
+
+`inventory.refresh` records what a listing shows and no event told; here each such version is judged once, after a
+grace for events that are still on their way, or that wait in the inbox.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from alerts import rbac
+from alerts.audit.event import RBAC_GROUP
+from alerts.detections import unaudited_change
+from alerts.detections.unaudited_change import Standing
+from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Batch, Cluster
+from alerts.services import alarm, inventory
+
+# By how much the clock of an API server may be ahead of ours.
+_SKEW = timedelta(seconds=5)
+_AT_ONCE = 500
+_LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
+_Explanation = AccessVersion.Explanation
+_RESOURCES = {str(kind): resource for resource, kind in inventory.KINDS.items()}
+# What may have brought an object to how it stands.
+_VERBS = {
+    "appeared": ("create", "update", "patch"),
+    "changed": ("create", "update", "patch"),
+    "replaced": ("create", "update", "patch"),
+    "vanished": ("delete", "deletecollection"),
+}
+
+
+def grace() -> timedelta:
+    """Return how long an event may take to arrive."""
+    return timedelta(seconds=settings.UNAUDITED_GRACE_SECONDS)
+
+
+def unexplained(cluster: Cluster | None = None) -> QuerySet[AccessVersion]:
+    """Return the versions that only a listing showed and nobody judged yet, of one cluster or of all."""
+    found = AccessVersion.objects.filter(source=_LISTING, explanation="", alert=None)
+    return found.filter(object__cluster=cluster) if cluster else found
+
+
+def due() -> list[int]:
+    """Return the keys of the clusters that have something to judge."""
+    waiting = unexplained().filter(at__lte=timezone.now() - grace())
+    return sorted(set(waiting.values_list("object__cluster", flat=True)))
+
+
+def reconcile(cluster: Cluster) -> list[Alert]:
+    """Judge what no event told, and return the alerts that this opened. Done twice it comes to the same."""
+    with transaction.atomic():
+        _note_late_events(cluster)
+        _infer_deletions(cluster)
+        around = _Surroundings(cluster)
+        opened = [_judge(version, around) for version in _judgeable(cluster)]
+    return [alert for alert in opened if alert is not None]
+
+
+def _judgeable(cluster: Cluster) -> list[AccessVersion]:
+    """Lock and return the versions whose event had its time: it is in no batch that still waits to be examined."""
+    found = unexplained(cluster).filter(at__lte=timezone.now() - grace())
+    waiting = cluster.batches.filter(state__in=[Batch.State.WAITING, Batch.State.LEASED])
+    oldest = waiting.order_by("received_at").values_list("received_at", flat=True).first()
+    if oldest is not None:
+        found = found.filter(at__lt=oldest - grace())
+    locked = found.select_for_update(of=("self",), skip_locked=True).select_related("object__cluster")
+    return list(locked.order_by("at", "pk")[:_AT_ONCE])
+
+
+class _Surroundings:
+    """What a version is judged by beside itself."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    @cached_property
+    def heard(self) -> bool:
+        """Whether the cluster ever sent an event: before that, none is missing."""
+        return Cluster.objects.filter(pk=self.cluster.pk, last_event_at__isnull=False).exists()
+
+    def contributed(self, ref: rbac.RoleRef, *moments: datetime) -> set[rbac.Rule]:
+        """Return the rules of the roles that an aggregated role selected at any of these times."""
+        found = set()
+        for at in moments:
+            access = inventory.access(self.cluster, at)
+            found |= {rule for child in access.aggregation.children.get(ref, ()) for rule in access.rules(child)}
+        return found
+
+
+def _judge(version: AccessVersion, around: _Surroundings) -> Alert | None:
+    before = known_before(version)
+    explanation = _explanation(version, before, around) if around.heard else _Explanation.BASELINE
+    if explanation:
+        version.explanation = explanation
+        version.save(update_fields=["explanation"])
+        return None
+    named = version.object
+    found = unaudited_change.finding(
+        named.kind, named.namespace, named.name, standing(before), standing_of(version), at=version.at
+    )
+    alert, new = alarm.open_alert(named.cluster, found, at=version.at)
+    version.alert = alert
+    version.save(update_fields=["alert"])
+    return alert if new else None
+
+
+def known_before(version: AccessVersion) -> AccessVersion | None:
+    """Return the newest version before this one that says what the object was, or that it was not."""
+    earlier = Q(at__lt=version.at) | Q(at=version.at, pk__lt=version.pk)
+    known = Q(deletion=True) | Q(manifest__isnull=False)
+    return version.object.versions.filter(earlier, known).order_by("-at", "-pk").first()
+
+
+def standing(version: AccessVersion | None) -> Standing | None:
+    """Return how the object stood in a version; None where there is none."""
+    return standing_of(version) if version is not None else None
+
+
+def standing_of(version: AccessVersion) -> Standing:
+    """Return how the object stands in a version."""
+    return Standing(version.uid, version.resource_version, version.manifest, exists=not version.deletion)
+
+
+def _explanation(version: AccessVersion, before: AccessVersion | None, around: _Surroundings) -> str:
+    """Return what explains the version, or "" for nothing."""
+    if _told_of(version, unaudited_change.deed(standing(before), standing_of(version))):
+        return _Explanation.EVENT
+    after = version.manifest
+    if version.deletion or after is None:
+        return ""
+    if before is not None and before.manifest is not None and before.uid == version.uid:
+        ref = rbac.RoleRef(version.object.kind, version.object.name, version.object.namespace)
+        aggregated = bool(after.get("aggregationRule"))
+        contributed = around.contributed(ref, before.at, version.at) if aggregated else set()
+        if aggregated and unaudited_change.echoes(before.manifest, after, contributed):
+            return _Explanation.AGGREGATION
+    if unaudited_change.restores_default(after, _shipped_before(version)):
+        return _Explanation.DEFAULT
+    return ""
+
+
+def _shipped_before(version: AccessVersion) -> list[dict[str, Any]]:
+    """Return what a default was when Rolecall first looked, and what the API server itself made of it since."""
+    trusted = Q(explanation=_Explanation.BASELINE) | Q(source=_EVENT, event__username="system:apiserver")
+    earlier = version.object.versions.filter(trusted, at__lt=version.at, manifest__isnull=False)
+    return [manifest for manifest in earlier.values_list("manifest", flat=True)[:20] if manifest]
+
+
+def _told_of(version: AccessVersion, deed: str) -> bool:
+    """Tell whether an event that does not show what it made of the object may be what made this version."""
+    named = version.object
+    exact = named.versions.filter(Q(deletion=True) | ~Q(resource_version=""), at__lt=version.at).exclude(pk=version.pk)
+    since = exact.order_by("-at").values_list("at", flat=True).first()
+    window = Q(at__lte=version.at + _SKEW) & (Q(at__gt=since) if since else Q())
+    if version.deletion and named.versions.filter(window, source=_EVENT, deletion=True).exists():
+        return True
+    unnamed = Q(name="", verb__in=["create", "deletecollection"])
+    events = AuditEvent.objects.filter(
+        window,
+        Q(name=named.name) | unnamed,
+        ~Q(level="RequestResponse") | Q(incomplete=True),
+        Q(code__isnull=True) | Q(code__lt=400),
+        cluster=named.cluster,
+        group=RBAC_GROUP,
+        resource=_RESOURCES[named.kind],
+        namespace=named.namespace,
+        subresource="",
+        verb__in=_VERBS[deed],
+    )
+    return events.exclude(dry_run=True).exists()
+
+
+def _note_late_events(cluster: Cluster) -> None:
+    """Tell the alert of a version whose event arrived after all."""
+    late = AccessVersion.objects.filter(object__cluster=cluster, source=_EVENT, alert__isnull=False)
+    for version in late.select_related("alert", "event").select_for_update(of=("self",)):
+        alert, row = version.alert, version.event
+        version.alert = None
+        version.save(update_fields=["alert"])
+        if alert is None or row is None:
+            continue
+        alarm.add_event(alert, row)
+        Alert.objects.filter(pk=alert.pk, actor="").update(actor=row.username)
+        Activity.objects.record(
+            "explained",
+            f"received the audit event after all: {row.username or 'somebody'} did it",
+            by=None,
+            alert=alert,
+            detail={"event": row.sha256},
+        )
+
+
+def _infer_deletions(cluster: Cluster) -> None:
+    """Record what a creation under another uid proves: the object before it is gone, though no event said so."""
+    again = AccessObject.objects.filter(cluster=cluster).annotate(
+        uids=Count("versions__uid", distinct=True, filter=~Q(versions__uid=""))
+    )
+    for named in again.filter(uids__gt=1):
+        for last, first in _gaps(list(named.versions.order_by("at", "pk"))):
+            named.versions.create(source=_LISTING, at=first.at - timedelta(microseconds=1), uid=last.uid, deletion=True)
+
+
+def _gaps(versions: list[AccessVersion]) -> Iterator[tuple[AccessVersion, AccessVersion]]:
+    """Yield the last version of one object and the first of the next where nothing between them says it went."""
+    last: AccessVersion | None = None
+    for version in versions:
+        other = last is not None and last.uid and version.uid and last.uid != version.uid
+        if last is not None and other and not last.deletion and version.source == _EVENT and not version.deletion:
+            yield last, version
+        last = version

@@ -1,0 +1,249 @@
+"""What a listing shows and no event explains."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from alerts.models import AccessVersion, Activity, Alert, Batch, Cluster
+from alerts.services import inbox, intake, inventory, reconciliation
+from tests.unit.audit.events import RULES, UID, creation, event_list, metadata_only, role
+
+START = datetime(2026, 11, 23, 18, tzinfo=UTC)
+EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+OTHER = "7d1f3c52-0000-4000-8000-0000000000b1"
+
+type Listed = Callable[..., list[Alert]]
+
+
+class Live:
+    """A cluster's API that lists what it is told; what it lists comes from memory, everything after that is real."""
+
+    manifests: tuple[dict[str, Any], ...] = ()
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def list_all(self, kind: str) -> list[dict[str, Any]]:
+        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(START, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def listed(cluster: Cluster, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch) -> Listed:
+    """List these manifests and, when the grace is over, judge them; a cluster that was listed and heard before."""
+    live = Live()
+    monkeypatch.setattr("alerts.services.connection.connect", lambda _: live)
+
+    def run(*manifests: dict[str, Any], wait: bool = True) -> list[Alert]:
+        live.manifests = manifests
+        assert inventory.refresh(cluster)
+        if wait:
+            clock.shift(reconciliation.grace() + timedelta(seconds=1))
+        return reconciliation.reconcile(cluster)
+
+    run(role())
+    Cluster.objects.update(last_event_at=START)
+    return run
+
+
+def written(verb: str = "patch", **changes: Any) -> dict[str, Any]:
+    """Return an event of now that wrote the role."""
+    address = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reader"
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    fields = {
+        "verb": verb,
+        "requestURI": address,
+        "responseStatus": {"code": 200},
+        "responseObject": role(resourceVersion="4712"),
+    }
+    return creation(**(fields | {"requestReceivedTimestamp": now} | changes))
+
+
+def take_in(cluster: Cluster, *events: dict[str, Any]) -> None:
+    batch, _ = inbox.store_leased(cluster, event_list(*events))
+    assert not intake.examine(batch).error
+
+
+def test_the_first_listing_is_a_baseline(listed: Listed) -> None:
+    assert AccessVersion.objects.get().explanation == "baseline"
+    assert listed(role()) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "title"),
+    [
+        ([role(resourceVersion="4712") | {"rules": [EVERYTHING]}], "reader changed"),
+        ([role(resourceVersion="4712")], "reader changed"),
+        ([role(), role("other", uid=OTHER)], "other appeared"),
+        ([role(uid=OTHER)], "reader was replaced by another of its name"),
+        ([], "reader vanished"),
+    ],
+)
+def test_what_no_event_explains_is_an_alert(listed: Listed, now: list[dict[str, Any]], title: str) -> None:
+    (alert,) = listed(*now)
+    assert alert.title == f"ClusterRole {title} without an audit event"
+    assert (alert.detection, alert.actor, alert.object is not None) == ("unaudited_change", "", True)
+    assert alert.steps.count() == 8
+    assert AccessVersion.objects.get(alert=alert).at == alert.happened_at
+    assert listed(*now) == []
+    assert Alert.objects.count() == 1
+
+
+def test_every_further_version_is_another_alert(listed: Listed) -> None:
+    for version in ("4712", "4713"):
+        assert len(listed(role(resourceVersion=version))) == 1
+
+
+def test_nothing_is_judged_before_its_event_had_its_time(cluster: Cluster, listed: Listed) -> None:
+    assert listed(role(resourceVersion="4712"), wait=False) == []
+    assert reconciliation.due() == []
+    take_in(cluster, written())
+    assert listed(role(resourceVersion="4712")) == []
+    assert not Alert.objects.exists()
+
+
+def test_a_batch_that_waits_may_hold_the_event(cluster: Cluster, listed: Listed, clock: time_machine.Traveller) -> None:
+    batch = inbox.store(cluster, event_list(written()))
+    assert listed(role(resourceVersion="4712")) == []
+    assert reconciliation.due() == [cluster.pk]
+    Batch.objects.filter(pk=batch.pk).update(state=Batch.State.QUARANTINED)
+    (alert,) = reconciliation.reconcile(cluster)
+    assert "changed" in alert.title
+
+
+def test_before_a_cluster_sends_events_none_is_missing(cluster: Cluster, listed: Listed) -> None:
+    Cluster.objects.update(last_event_at=None)
+    assert listed(role(resourceVersion="4712")) == []
+    assert AccessVersion.objects.get(resource_version="4712").explanation == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("event", "now"),
+    [
+        ({}, [role(resourceVersion="4712")]),
+        ({"verb": "delete"}, []),
+        (
+            {
+                "verb": "deletecollection",
+                "requestURI": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+                "objectRef": {"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io"},
+            },
+            [],
+        ),
+        (
+            {
+                "verb": "create",
+                "responseStatus": {"code": 201},
+                "objectRef": {"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io"},
+            },
+            [role(), role("reader-x7k2p", uid=OTHER)],
+        ),
+    ],
+)
+def test_an_event_without_bodies_explains_what_it_may_have_made(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller, event: dict[str, Any], now: list[Any]
+) -> None:
+    clock.shift(60)
+    take_in(cluster, metadata_only(written(**event)))
+    assert listed(*now) == []
+    assert not Alert.objects.filter(detection="unaudited_change").exists()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"verb": "delete"},
+        {"responseStatus": {"code": 403}},
+        {"requestURI": "/apis/rbac.authorization.k8s.io/v1/clusterroles/reader?dryRun=All"},
+        {"objectRef": {"resource": "clusterroles", "name": "other", "apiGroup": "rbac.authorization.k8s.io"}},
+    ],
+)
+def test_an_event_that_cannot_have_made_it_explains_nothing(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller, event: dict[str, Any]
+) -> None:
+    clock.shift(60)
+    take_in(cluster, metadata_only(written(**event)))
+    opened = listed(role(resourceVersion="4712") | {"rules": [EVERYTHING]})
+    assert "ClusterRole reader changed without an audit event" in [alert.title for alert in opened]
+
+
+def test_an_event_that_shows_one_version_explains_no_other(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    take_in(cluster, written())
+    assert len(listed(role(resourceVersion="4713"))) == 1
+
+
+def test_a_deletion_that_only_a_new_uid_proves_is_an_alert(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    take_in(cluster, written("create", responseStatus={"code": 201}, responseObject=role(uid=OTHER)))
+    (alert,) = listed(role(uid=OTHER))
+    assert (alert.title, alert.object_uid) == ("ClusterRole reader vanished without an audit event", UID)
+    assert listed(role(uid=OTHER)) == []
+
+
+def test_a_recreation_with_both_its_events_is_none(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    gone = {"kind": "Status", "status": "Success", "details": {"name": "reader", "uid": UID}}
+    deletion = written("delete", requestObject=None, responseObject=gone)
+    clock.shift(1)
+    again = written("create", responseStatus={"code": 201}, responseObject=role(uid=OTHER))
+    take_in(cluster, again)
+    take_in(cluster, deletion)
+    assert listed(role(uid=OTHER)) == []
+
+
+def test_what_came_back_from_a_backup_is_an_alert(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    gone = {"kind": "Status", "status": "Success", "details": {"name": "reader", "uid": UID}}
+    take_in(cluster, written("delete", requestObject=None, responseObject=gone))
+    clock.shift(600)
+    (alert,) = listed(role())
+    assert alert.title == "ClusterRole reader appeared without an audit event"
+    assert listed(role()) == []
+
+
+def test_aggregation_is_no_alarm_and_what_hides_behind_it_is(listed: Listed) -> None:
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"to": "all"}}]}
+    part = role("part", uid=OTHER, labels={"to": "all"})
+    whole = role("whole", uid=f"{OTHER}2") | {"aggregationRule": rule, "rules": []}
+    assert len(listed(role(), part, whole)) == 2
+    echo = whole | {"metadata": whole["metadata"] | {"resourceVersion": "2"}, "rules": RULES}
+    assert listed(role(), part, echo) == []
+    assert AccessVersion.objects.get(resource_version="2").explanation == "aggregation"
+    hidden = echo | {"metadata": whole["metadata"] | {"resourceVersion": "3"}, "rules": [*RULES, EVERYTHING]}
+    (alert,) = listed(role(), part, hidden)
+    assert alert.title == "ClusterRole whole changed without an audit event"
+
+
+def test_an_event_that_comes_late_is_told_to_the_alert(cluster: Cluster, listed: Listed) -> None:
+    event = written()
+    (alert,) = listed(role(resourceVersion="4712"))
+    take_in(cluster, event)
+    assert reconciliation.reconcile(cluster) == []
+    alert.refresh_from_db()
+    assert alert.actor == "mallory@example.com"
+    assert alert.events.get().verb == "patch"
+    assert not alert.unaudited_versions.exists()
+    assert alert.activities.filter(kind="explained").count() == 1
+    reconciliation.reconcile(cluster)
+    assert alert.activities.filter(kind="explained").count() == 1
+    assert not Activity.objects.broken(alert)
