@@ -160,6 +160,7 @@ USE_I18N = False
 # Intake
 HOOK_BODY_LIMIT = env.int("HOOK_BODY_LIMIT", default=64 * 1024 * 1024)
 INBOX_LIMIT = env.int("INBOX_LIMIT", default=200_000)
+HISTORY_HOURS = env.int("HISTORY_HOURS", default=24)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")

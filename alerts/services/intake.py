@@ -3,8 +3,11 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from alerts import detections, playbook
 from alerts.audit import redaction
@@ -13,7 +16,7 @@ from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding
 from alerts.models import AccessObject, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
-from alerts.services import archive, inbox, inventory, investigation, mentions, watch
+from alerts.services import archive, folding, inbox, inventory, investigation, mentions, watch
 from alerts.services.kept import row_of
 
 logger = logging.getLogger(__name__)
@@ -112,7 +115,9 @@ def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
             "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
             "actor": storable(finding.event.actor),
             "happened_at": row.at,
+            "historical": row.at < timezone.now() - timedelta(hours=settings.HISTORY_HOURS),
             "score": _PROVISIONAL_SCORE,
+            **folding.marks(finding.event, attempted=finding.attempted),
         },
     )
     if not new:
