@@ -186,10 +186,20 @@ class KnownActorForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in i
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["networks"] = ", ".join(self.initial.get("networks") or ())
+        for name in ("username", "client", "networks"):
+            self.initial[name] = visible(self.initial.get(name, ""))
 
     def clean_name(self) -> str:
         """Refuse a name that shows differently from how it is written."""
         return _plain(self.cleaned_data["name"])
+
+    def clean_username(self) -> str:
+        """Keep it as it shows: so it is compared."""
+        return visible(self.cleaned_data["username"])
+
+    def clean_client(self) -> str:
+        """Keep it as it shows."""
+        return visible(self.cleaned_data["client"])
 
     def clean_networks(self) -> list[str]:
         """Take the list apart."""

@@ -81,13 +81,16 @@ def test_a_known_actor_makes_it_less_of_a_novelty_and_nothing_less_grave(
     cluster: Cluster, releases: KnownActor, ana: User
 ) -> None:
     found = take_in_everything(cluster)
-    issuers = found["ClusterRole certkeeper-controller-orders created"]
-    assert issuers.known_actor == releases
-    assert (issuers.severity, issuers.score) == ("low", 17)
-    assert ["made by the known actor Releases", "× 0.7"] in issuers.factors
+    orders = found["ClusterRole certkeeper-controller-orders created"]
+    assert orders.known_actor == releases
+    assert (orders.severity, orders.score) == ("low", 17)
+    assert ["made by the known actor Releases", "× 0.7"] in orders.factors
+    injector = found["ClusterRole certkeeper-cainjector created"]
+    assert (injector.severity, injector.score) == ("high", 60)
+    assert ["high stays high, whoever made it", "not below 60"] in injector.factors
+    # Its score is a floor already.
     view = found["ClusterRole certkeeper-view created"]
-    assert (view.severity, view.score) == ("high", 60)
-    assert ["high stays high, whoever made it", "not below 60"] in view.factors
+    assert (view.severity, view.score, view.known_actor) == ("high", 80, releases)
     # The intruder holds the pipeline's credentials, and comes from elsewhere with another client.
     attack = found[TAKEOVER]
     assert attack.known_actor is None
@@ -127,7 +130,7 @@ def test_history_opens_alerts_and_raises_no_alarm(cluster: Cluster, settings: Se
     assert (alert.historical, alert.respond_by, alert.severity) == (True, None, "critical")
     assert not Notification.objects.exists()
     for event in new:
-        if event["objectRef"].get("resource") == "clusterroles" and event.get("responseObject"):
+        if event["verb"] == "create" and event.get("objectRef", {}).get("resource") == "clusterroles":
             event["responseObject"]["metadata"]["uid"] = "0c7f1a52-0000-4000-8000-00000000beef"
     (alert,) = take_in(cluster, as_list(new))
     alert = gathered(alert)
