@@ -5,9 +5,11 @@ from typing import Any
 
 from django import forms
 
+from alerts.audit.actor_rule import ActorRule
 from alerts.audit.visible import visible
-from alerts.models import Channel, Stakeholder
+from alerts.models import Alert, Channel, Cluster, KnownActor, Stakeholder
 from alerts.notifications import egress, slack
+from alerts.services import mutes
 from alerts.services.delivery import TEXT_LIMIT
 from alerts.services.draft import SUBJECT_LIMIT, Draft
 
@@ -129,3 +131,85 @@ def _problem_with_secret(kind: str | None, secret: str) -> str:
     except egress.NotAllowed as refused:
         return str(refused)
     return ""
+
+
+class MuteForm(forms.Form):
+    """What to mute, why and for how long. In the actor and the object a * stands for anything."""
+
+    cluster = forms.ModelChoiceField(Cluster.objects.all(), required=False, empty_label="Any cluster")
+    actor = forms.CharField(required=False, help_text="The user name; empty for anybody. A * stops at : @ and /")
+    object = forms.CharField(required=False, help_text="Kind and name, as in: ClusterRole certkeeper-*")
+    days = forms.TypedChoiceField(
+        label="For", coerce=int, choices=[(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")], initial=7
+    )
+    reason = forms.CharField(required=False, max_length=500, help_text="In a sentence: the next analyst will read it.")
+    covers_critical = forms.BooleanField(
+        required=False,
+        label="Hide Critical alerts too",
+        help_text="Only for one cluster, one actor and one object, all without *.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = Alert.objects.order_by("detection").values_list("detection", flat=True).distinct()
+        choices = [("", "Any detection"), *((name, name.replace("_", " ").capitalize()) for name in names)]
+        self.fields["detection"] = forms.ChoiceField(required=False, choices=choices)
+        self.order_fields(["cluster", "detection", "actor", "object"])
+
+    def scope(self) -> mutes.Scope:
+        """Return what was entered as the scope of a mute."""
+        entered = {name: self.cleaned_data[name] for name in ("cluster", "detection", "actor", "object")}
+        return mutes.Scope(**entered)
+
+
+class KnownActorForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in its stubs only
+    """A known actor's rule."""
+
+    username = forms.CharField(
+        label="User name", help_text=KnownActor._meta.get_field("username").help_text, strip=True
+    )
+    client = forms.CharField(
+        required=False,
+        help_text="Its user agent, in which a * stands for anything; empty for any. Whoever has the actor's "
+        "credentials can claim it.",
+    )
+    networks = forms.CharField(
+        required=False,
+        help_text="Separated by commas. Every source address of the request must lie in one of them, so a load "
+        "balancer's belongs here too; empty for anywhere.",
+    )
+
+    class Meta:
+        model = KnownActor
+        fields = ("cluster", "name", "username", "client", "networks")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["networks"] = ", ".join(self.initial.get("networks") or ())
+        for name in ("username", "client", "networks"):
+            self.initial[name] = visible(self.initial.get(name, ""))
+
+    def clean_name(self) -> str:
+        """Refuse a name that shows differently from how it is written."""
+        return _plain(self.cleaned_data["name"])
+
+    def clean_username(self) -> str:
+        """Keep it as it shows: so it is compared."""
+        return visible(self.cleaned_data["username"])
+
+    def clean_client(self) -> str:
+        """Keep it as it shows."""
+        return visible(self.cleaned_data["client"])
+
+    def clean_networks(self) -> list[str]:
+        """Take the list apart."""
+        return [network for each in self.cleaned_data["networks"].split(",") if (network := each.strip())]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a rule that would fit more than one actor means."""
+        values = super().clean() or self.cleaned_data
+        rule = ActorRule(values.get("username", ""), values.get("client", ""), tuple(values.get("networks", ())))
+        for field, problem in rule.problems():
+            if field not in self.errors:
+                self.add_error(field, problem)
+        return values

@@ -7,8 +7,18 @@ from typing import Any
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from alerts.models import Alert, Cluster, Notification, Revocation
-from alerts.services import delivery, inbox, intake, inventory, investigation, reconciliation, revocation, stream
+from alerts.models import Alert, Cluster, Mute, Notification, Revocation
+from alerts.services import (
+    delivery,
+    inbox,
+    intake,
+    inventory,
+    investigation,
+    mutes,
+    reconciliation,
+    revocation,
+    stream,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +131,14 @@ def run_revocation(revocation_id: int) -> None:
 
 
 @shared_task
+def apply_mute(mute_id: int) -> None:
+    """Mute the open alerts that a new mute fits."""
+    mute = Mute.objects.running().filter(pk=mute_id).first()
+    if mute:
+        mutes.apply(mute)
+
+
+@shared_task
 def sweep() -> None:
     """Pick up whatever no wake-up reached."""
     if inbox.has_waiting():
@@ -131,6 +149,8 @@ def sweep() -> None:
         wake(reconcile, cluster_id)
     for alert_id in investigation.due():
         wake(investigate, alert_id)
+    for mute_id in mutes.unapplied():
+        wake(apply_mute, mute_id)
     for alert in revocation.unplanned():
         wake(plan_revocation, alert.pk)
     for revocation_id in revocation.due():

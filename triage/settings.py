@@ -164,6 +164,7 @@ INBOX_LIMIT = env.int("INBOX_LIMIT", default=200_000)
 UNAUDITED_GRACE_SECONDS = env.int("UNAUDITED_GRACE_SECONDS", default=180)
 CANARY_SECONDS = env.int("CANARY_SECONDS", default=300)
 SILENCE_SECONDS = env.int("SILENCE_SECONDS", default=900)
+HISTORY_HOURS = env.int("HISTORY_HOURS", default=24)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")

@@ -7,6 +7,8 @@ from alerts.models.audit_event import AuditEvent
 from alerts.models.batch import Batch, DamagedItem
 from alerts.models.canary import Canary
 from alerts.models.cluster import Cluster
+from alerts.models.known_actor import KnownActor
+from alerts.models.mute import Mute
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
 from alerts.models.revocation import Revocation
@@ -26,6 +28,8 @@ __all__ = [
     "Channel",
     "Cluster",
     "DamagedItem",
+    "KnownActor",
+    "Mute",
     "Note",
     "NoteRevision",
     "Notification",

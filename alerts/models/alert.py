@@ -11,6 +11,8 @@ from alerts import lifecycle
 from alerts.models.access import AccessObject
 from alerts.models.audit_event import AuditEvent
 from alerts.models.cluster import Cluster
+from alerts.models.known_actor import KnownActor
+from alerts.models.mute import Mute
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -44,10 +46,15 @@ class Alert(models.Model):
     happened_at = models.DateTimeField(help_text="Of its first event")
     opened_at = models.DateTimeField(default=timezone.now)
     respond_by = models.DateTimeField(null=True)
+    historical = models.BooleanField(default=False, help_text="It was long over when we heard of it: no alarm")
+    rollout_key = models.CharField(max_length=64, blank=True, default="", help_text="Who, from where and with what")
+    release = models.TextField(blank=True, default="", help_text="What its object was released with")
 
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.MEDIUM)
     score = models.PositiveSmallIntegerField(default=0)
     factors = models.JSONField(default=list, help_text="What the score is made of")
+    known_actor = models.ForeignKey(KnownActor, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    muted_by = models.ForeignKey(Mute, on_delete=models.PROTECT, null=True, related_name="alerts")
 
     status = models.CharField(max_length=12, choices=list(lifecycle.LABELS.items()), default=lifecycle.Status.NEW)
     verdict = models.CharField(

@@ -35,13 +35,15 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
 
+    @property
+    def floor(self) -> int:
+        """The lowest score that has this word."""
+        return {"critical": 85, "high": 60, "medium": 30, "low": 0}[self.value]
+
     @classmethod
     def of(cls, score: int) -> "Severity":
-        """Return the word for a score: critical from 85, high from 60, medium from 30."""
-        for floor, severity in ((85, cls.CRITICAL), (60, cls.HIGH), (30, cls.MEDIUM)):
-            if score >= floor:
-                return severity
-        return cls.LOW
+        """Return the word for a score."""
+        return next((severity for severity in cls if score >= severity.floor), cls.LOW)
 
 
 @dataclass(frozen=True)

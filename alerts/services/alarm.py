@@ -1,14 +1,15 @@
 """Opening alerts: the one place where a finding becomes an alert, with its checklist and its first activity."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from alerts import playbook
 from alerts.audit.visible import storable
 from alerts.detections import Finding
 from alerts.models import AccessObject, Activity, Alert, AuditEvent, Cluster, Step
-from alerts.services import inventory
+from alerts.services import folding, inventory
 
 # Until the evidence is gathered, some seconds later: in the middle of the queue.
 _PROVISIONAL_SCORE = 50
@@ -35,7 +36,9 @@ def open_alert(
             "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
             "actor": storable(finding.actor),
             "happened_at": happened_at,
+            "historical": happened_at < timezone.now() - timedelta(hours=settings.HISTORY_HOURS),
             "score": _PROVISIONAL_SCORE,
+            **folding.marks(finding.event, attempted=finding.attempted),
         },
     )
     if not new:

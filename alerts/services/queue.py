@@ -1,6 +1,6 @@
 """The analyst's queue: which alerts, in which order, from what stands in the address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from alerts import lifecycle
 from alerts.models import Alert, Watch
+from alerts.services import folding
 
 STATUSES = {"open": "Open", **{str(status): label for status, label in lifecycle.LABELS.items()}, "any": "Any status"}
 OWNERS = {
@@ -18,6 +19,8 @@ OWNERS = {
     "unassigned": "Unassigned",
     "any": "Anybody’s",
 }
+MUTED = {"hidden": "Without muted", "any": "Muted too", "only": "Muted only"}
+_RETURNED = Exists(Watch.objects.filter(alert=OuterRef("pk"), tripped_at__isnull=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Filter:
     cluster: str = ""
     actor: str = ""
     search: str = ""
+    muted: str = "hidden"
+    rollout: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
@@ -41,6 +46,10 @@ class Filter:
             del given["owner"]
         if given.get("severity", "") not in Alert.Severity.values:
             given.pop("severity", None)
+        if given.get("muted", "hidden") not in MUTED:
+            del given["muted"]
+        if not _is_key(given.get("rollout", "0")):
+            del given["rollout"]
         return cls(**given)
 
     def query(self) -> str:
@@ -69,13 +78,46 @@ class Filter:
             found = found.filter(cluster__name=self.cluster)
         if self.actor:
             found = found.filter(actor=self.actor)
+        if self.rollout:
+            found = found.filter(pk__in=_rollout_of(int(self.rollout)))
         for word in self.search.split():
             number = word.upper().removeprefix("RC-")
-            by_number = Q(pk=int(number)) if number.isascii() and number.isdigit() and len(number) < 18 else Q()
+            by_number = Q(pk=int(number)) if _is_key(number) else Q()
             found = found.filter(Q(title__icontains=word) | Q(actor__icontains=word) | by_number)
         # What came back after somebody believed it was over goes first.
-        returned = Exists(Watch.objects.filter(alert=OuterRef("pk"), tripped_at__isnull=False))
-        return found.annotate(returned=returned).order_by("-returned", "-score", "-happened_at", "-pk")
+        found = found.annotate(returned=_RETURNED)
+        if self.muted != "any":
+            # Nobody muted that it comes back.
+            shown = Q(muted_by=None) | Q(_RETURNED)
+            found = found.exclude(shown) if self.muted == "only" else found.filter(shown)
+        return found.order_by("-returned", "-score", "-happened_at", "-pk")
+
+    def rows(self, *, seen_by: User) -> list[list[int]]:
+        """Return the rows of its list as keys of alerts: a rollout is one, its worst alert first.
+
+        What may be grave is a row of its own: a Critical alert, one that came back, and one not examined yet. A rollout
+        that was asked for is not folded. Of one row, all have the same status, verdict, assignee and mute.
+        """
+        columns = ("pk", "rollout_key", "release", "happened_at", "severity", "returned", "evidence_at")
+        alike = ("status", "verdict", "assignee_id", "muted_by_id", "cluster_id")
+        found = self.alerts(seen_by=seen_by).values_list(*columns, *alike)
+        return folding.fold(
+            [
+                folding.Member(
+                    key=pk,
+                    rollout_key=rollout_key,
+                    release=release,
+                    at=at,
+                    apart=bool(self.rollout) or severity == Alert.Severity.CRITICAL or returned or examined is None,
+                    alike=tuple(same),
+                )
+                for pk, rollout_key, release, at, severity, returned, examined, *same in found
+            ]
+        )
+
+    def muted_count(self, *, seen_by: User) -> int:
+        """Return how many alerts it leaves out because they are muted."""
+        return replace(self, muted="only").alerts(seen_by=seen_by).count() if self.muted == "hidden" else 0
 
     def chips(self) -> list[tuple[str, str]]:
         """Return what is filtered by, in words, each with the query string that lifts it."""
@@ -86,12 +128,61 @@ class Filter:
             chips.append((OWNERS[self.owner], self.but(owner="any")))
         if self.severity:
             chips.append((Alert.Severity(self.severity).label, self.but(severity="")))
+        if self.muted != "hidden":
+            chips.append((MUTED[self.muted], self.but(muted="hidden")))
+        if self.rollout:
+            chips.append((f"Rollout of RC-{self.rollout}", self.but(rollout="")))
         chips += [
             (f"{name.capitalize()}: {value}", self.but(**{name: ""}))
             for name in ("cluster", "actor", "search")
             if (value := getattr(self, name))
         ]
         return chips
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 18
+
+
+def _rollout_of(key: int) -> list[int]:
+    """Return the keys of everything that was rolled out with an alert, itself included, in whatever state it is."""
+    alert = Alert.objects.filter(pk=key).first()
+    if alert is None or not alert.rollout_key:
+        return [key]
+    related = Alert.objects.filter(cluster=alert.cluster_id, rollout_key=alert.rollout_key)
+    members = [
+        folding.Member(pk, alert.rollout_key, release, at)
+        for pk, release, at in related.values_list("pk", "release", "happened_at")
+    ]
+    rollout = next(each for each in folding.rollouts(members) if any(member.key == key for member in each))
+    return [member.key for member in rollout]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the queue: the alert it shows, and those folded under it."""
+
+    alert: Alert
+    folded: list[Alert]
+
+    @property
+    def keys(self) -> str:
+        """The keys of all its alerts, as a form sends them."""
+        return ",".join(str(each.pk) for each in (self.alert, *self.folded))
+
+    @property
+    def release(self) -> str:
+        """What they were released with, or ""."""
+        return next((each.release for each in (self.alert, *self.folded) if each.release), "")
+
+
+def loaded(rows: Sequence[Sequence[int]]) -> list[Row]:
+    """Return rows with their alerts; one that vanished since is left out."""
+    keys = [key for row in rows for key in row]
+    related = Alert.objects.select_related("cluster", "assignee", "object", "muted_by", "known_actor")
+    found = related.annotate(returned=_RETURNED).in_bulk(keys)
+    alerts = ([found[key] for key in row if key in found] for row in rows)
+    return [Row(first, rest) for first, *rest in filter(None, alerts)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ from django.urls import reverse
 from alerts.models import Cluster
 from alerts.templatetags.untrusted import age
 
-PAGES = {"queue": "Queue", "roles": "Roles", "stakeholders": "Stakeholders", "clusters": "Clusters"}
+PAGES = {
+    "queue": "Queue",
+    "roles": "Roles",
+    "mutes": "Mutes",
+    "known_actors": "Known actors",
+    "stakeholders": "Stakeholders",
+    "clusters": "Clusters",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,11 @@ def newcomers(request: Request) -> HttpResponse:
     """Tell how many alerts of this view opened since the list was drawn. The list itself never moves."""
     view = triage_queue.Filter.of(request.GET)
     since = request.GET.get("since", "")
-    newer = view.alerts(seen_by=request.user).filter(pk__gt=int(since)) if since.isdigit() else Alert.objects.none()
-    context = {"count": newer.count(), "since": since, "view": view}
+    count = 0
+    if since.isascii() and since.isdigit() and len(since) < 18:
+        # History is no news.
+        count = view.alerts(seen_by=request.user).filter(pk__gt=int(since), historical=False).count()
+    context = {"count": count, "since": since, "view": view}
     return render(request, "alerts/queue.html#newcomers", context)
 
 
@@ -42,7 +45,9 @@ def newcomers(request: Request) -> HttpResponse:
 def bulk(request: Request) -> HttpResponse:
     """Do one thing to every selected alert, and say for each what became of it."""
     check_may(request, "triage_alert")
-    results = [_apply(request, pk) for pk in request.POST.getlist("alert") if pk.isdigit()]
+    # A row that folds a rollout names all its alerts: those that were seen, not those that came since.
+    keys = dict.fromkeys(key for row in request.POST.getlist("alert") for key in row.split(","))
+    results = [_apply(request, key) for key in keys if key.isascii() and key.isdigit() and len(key) < 18]
     if not results:
         messages.warning(request, "Select at least one alert first.")
     for reference, problem in results:
@@ -76,11 +81,14 @@ def _apply(request: Request, pk: str) -> tuple[str, str]:
 
 def _context(request: Request, query: QueryDict) -> dict[str, Any]:
     view = triage_queue.Filter.of(query)
-    found = view.alerts(seen_by=request.user)
     newest = Alert.objects.order_by("-pk").values_list("pk", flat=True).first()
+    page = Paginator(view.rows(seen_by=request.user), ROWS_A_PAGE).get_page(query.get("page"))
     return {
         "view": view,
-        "page": Paginator(found, ROWS_A_PAGE).get_page(query.get("page")),
+        "page": page,
+        "rows": triage_queue.loaded(list(page.object_list)),
+        "muted_count": view.muted_count(seen_by=request.user),
+        "with_muted": view.but(muted="any"),
         "chips": view.chips(),
         "since": newest or 0,
         "open_count": Alert.objects.open().count(),

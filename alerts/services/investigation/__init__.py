@@ -14,7 +14,7 @@ from django.utils import timezone
 from alerts import rbac
 from alerts.audit import redaction
 from alerts.models import Alert, Cluster, Stakeholder
-from alerts.services import mentions, posture, watch
+from alerts.services import mentions, mutes, posture, watch
 from alerts.services.investigation import creator, remedy, story, trail
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.permissions import Permissions
@@ -76,6 +76,7 @@ def _of_role(case: Case) -> dict[str, Any]:
     }
     return permissions.risk.as_json() | {
         "evidence": evidence,
+        "known_actor": case.known_actor,
         "story": story.tell(case, made, permissions, use),
     }
 
@@ -97,11 +98,13 @@ def _save(alert: Alert, gathered: dict[str, Any]) -> None:
         gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
         for field, value in gathered.items():
             setattr(fresh, field, value)
+        mutes.consider(fresh, first=fresh.evidence_at is None)
         fresh.evidence_at = timezone.now()
-        if fresh.respond_by is None:
+        # Nobody can be late for what was over before we heard of it.
+        if fresh.respond_by is None and not fresh.historical:
             fresh.respond_by = fresh.opened_at + _RESPOND_WITHIN[rbac.Severity(fresh.severity)]
         # What could not be asked is asked again.
-        fields = [*gathered, "evidence_at", "respond_by"]
+        fields = [*gathered, "evidence_at", "respond_by", "muted_by"]
         if fresh.evidence_error:
             fresh.evidence_due = True
             fields.append("evidence_due")

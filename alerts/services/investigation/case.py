@@ -12,8 +12,8 @@ from django.utils import timezone
 from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
-from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster
-from alerts.services import evidence, inventory
+from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster, KnownActor
+from alerts.services import evidence, inventory, known_actors
 from alerts.services.investigation.acts import who
 
 PAST = timedelta(days=7)
@@ -86,6 +86,13 @@ class Case:
     def listed(self) -> bool:
         """Whether the cluster's roles and bindings were ever listed: without, what is not known may still exist."""
         return self.cluster.inventory_at is not None
+
+    @cached_property
+    def known_actor(self) -> KnownActor | None:
+        """The known actor that did it as it always does; None for anybody else, and for what was refused."""
+        if self.opening is None or self.alert.attempted:
+            return None
+        return known_actors.recognise(self.cluster, self.opening)
 
     @cached_property
     def versions(self) -> list[AccessVersion]:

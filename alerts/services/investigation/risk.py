@@ -16,6 +16,7 @@ UNKNOWN_RULES = 50
 FORBIDDEN_ATTEMPT = 30
 REFUSED = 0.5
 RELEASE = 0.8
+KNOWN = 0.7
 SIGNS = frozenset({"user agent", "field manager", "labels"})
 
 
@@ -34,7 +35,27 @@ class Risk:
 
 
 def of(case: Case, rules: rbac.RuleSet | None) -> Risk:
-    """Return how bad the role of a case is."""
+    """Return how bad the role of a case is, who made it considered."""
+    risk = _weighed(case, rules)
+    return _eased(risk, case.known_actor.name) if case.known_actor else risk
+
+
+def _eased(risk: Risk, name: str) -> Risk:
+    """Return the risk of what a known actor did: less of a novelty, and never less grave where it is grave.
+
+    Whoever took the actor over would be excused with it. So Critical and High stay that, and only stand lower there.
+    """
+    if any(effect.startswith("at least") for _, effect in risk.factors):
+        return risk
+    grave = risk.severity in {rbac.Severity.CRITICAL, rbac.Severity.HIGH}
+    score = max(round(risk.score * KNOWN), risk.severity.floor if grave else 0)
+    factors = [*risk.factors, (f"made by the known actor {name}", f"× {KNOWN}")]
+    if score > round(risk.score * KNOWN):
+        factors.append((f"{risk.severity.value} stays {risk.severity.value}, whoever made it", f"not below {score}"))
+    return Risk(score, rbac.Severity.of(score), tuple(factors), risk.assessment)
+
+
+def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
     if case.alert.attempted:
         return _attempt(rules)
     if rules is None or case.ref is None:
@@ -97,7 +118,9 @@ def circumstances(case: Case) -> rbac.Circumstances:
             if not holder.subject.everybody
         ),
         impersonated=bool(row and row.impersonated),
-        first_rbac_write=len(case.past.events) >= sightings.ENOUGH and not creator.rbac_writes(case.past.events),
+        first_rbac_write=case.known_actor is None
+        and len(case.past.events) >= sightings.ENOUGH
+        and not creator.rbac_writes(case.past.events),
         unmanaged=_unmanaged(case, row),
         bound_within_minutes=any(bound.at - case.alert.happened_at < _SOON for bound in case.bound),
         exercised=bool(case.through),
@@ -106,7 +129,7 @@ def circumstances(case: Case) -> rbac.Circumstances:
 
 def _unmanaged(case: Case, row: AuditEvent | None) -> bool:
     """Tell whether the actor writes RBAC by a release tool otherwise, and did not this time."""
-    if row is None or creator.tool_of(row):
+    if row is None or case.known_actor or creator.tool_of(row):
         return False
     writes = creator.rbac_writes(case.past.events)
     by_tool = [event for event in writes if tools.recognise(event.user_agent or "", (), {})]

@@ -225,6 +225,8 @@ def test_what_other_services_keep_as_evidence_stays(attack: Alert) -> None:
 
 
 def test_an_alert_gets_a_time_to_respond_by_once(attack: Alert) -> None:
+    Alert.objects.update(historical=False)
+    attack = gathered(attack)
     assert attack.respond_by is not None
     assert (attack.respond_by - attack.opened_at).total_seconds() == 15 * 60
     assert gathered(attack).respond_by == attack.respond_by

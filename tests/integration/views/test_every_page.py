@@ -1,15 +1,28 @@
 """What must hold on every page, whichever is added: log-in, CSP, nothing an attacker wrote comes out as markup."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts import urls
-from alerts.models import AccessVersion, Alert, AuditEvent, Channel, Cluster, DamagedItem, Notification, Stakeholder
+from alerts.models import (
+    AccessVersion,
+    Alert,
+    AuditEvent,
+    Channel,
+    Cluster,
+    DamagedItem,
+    KnownActor,
+    Mute,
+    Notification,
+    Stakeholder,
+)  # fmt: skip
 from alerts.services import workflow
 from tests.conftest import logged_in
 from tests.factories import make_alert
@@ -19,7 +32,7 @@ OPEN_TO_ALL = {"login", "hook"}
 CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
     "revoke_plan", "revoke_call_off", "revoke_check", "retry", "watch", "end_watch", "test_message",
-    "remove_stakeholder", "remove_channel", "investigate", "examine_again",
+    "remove_stakeholder", "remove_channel", "investigate", "examine_again", "end_mute", "switch_known_actor",
 }  # fmt: skip
 
 
@@ -54,6 +67,13 @@ def alert(cluster: Cluster, ana: User) -> Alert:
         cluster=cluster, sha256="1" * 64, position=0, reason=HOSTILE, salvaged={HOSTILE: HOSTILE}, size=1, body=b""
     )
     workflow.write_note(found, HOSTILE, by=ana)
+    known = KnownActor.objects.create(
+        cluster=cluster, name="x", username=HOSTILE, client=HOSTILE, networks=[HOSTILE], created_by=ana
+    )
+    mute = Mute.objects.create(
+        object=HOSTILE, actor=HOSTILE, reason=HOSTILE, created_by=ana, expires_at=timezone.now() + timedelta(days=1)
+    )
+    Alert.objects.filter(pk=found.pk).update(known_actor=known, muted_by=mute, release=HOSTILE)
     stakeholder = Stakeholder.objects.create(name="Security", group="security", email="security@example.org")
     Notification.objects.create(
         alert=found, stakeholder=stakeholder, recipient="Security", way="email", destination="security@example.org",
@@ -69,6 +89,7 @@ def pages(alert: Alert) -> dict[str, str]:
     channel.set_secret("xoxb-secret")
     channel.save()
     objects = {"alert": alert.pk, "role": alert.object_id, "note": alert.notes.get().pk, "channel": channel.pk}
+    objects |= {"mute": Mute.objects.get().pk, "known-actor": KnownActor.objects.get().pk}
     objects |= {"stakeholder": Stakeholder.objects.get().pk, "notification": Notification.objects.get().pk}
     addresses = {}
     for pattern in urls.urlpatterns:

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts.lifecycle import Verdict
 from alerts.models import Alert, Cluster
@@ -116,3 +117,44 @@ def test_an_empty_queue_says_so(as_ana: Client, cluster: Cluster) -> None:
     page = as_ana.get(QUEUE).content.decode()
     assert "Nothing waits for you here" in page
     assert "nothing received yet" in page
+
+
+@pytest.fixture
+def rollout(cluster: Cluster) -> list[Alert]:
+    """Three roles of one release, the gravest first."""
+    fields = {"rollout_key": "1" * 64, "release": "Helm release certs/certkeeper", "severity": Alert.Severity.HIGH}
+    examined = fields | {"evidence_at": timezone.now()}
+    return [make_alert(cluster, f"certkeeper-{score}", score=score, **examined) for score in (80, 70, 60)]
+
+
+def test_a_rollout_is_one_row_that_says_how_many_and_shows_the_worst(as_ana: Client, rollout: list[Alert]) -> None:
+    page = as_ana.get(QUEUE).content.decode()
+    assert page.count("<tr data-row") == 1
+    assert "and 2 more of one rollout: Helm release certs/certkeeper" in page
+    assert f'value="{",".join(str(alert.pk) for alert in rollout)}"' in page
+    page = as_ana.get(f"{QUEUE}?rollout={rollout[1].pk}").content.decode()
+    assert page.count("<tr data-row") == 3
+    assert f"Rollout of {rollout[1].reference} ×" in page
+
+
+def test_a_folded_row_is_acted_on_as_a_whole_and_only_as_it_was_seen(
+    as_ana: Client, ana: User, cluster: Cluster, rollout: list[Alert]
+) -> None:
+    seen = ",".join(str(alert.pk) for alert in rollout)
+    later = make_alert(cluster, "later", rollout_key="1" * 64, evidence_at=timezone.now())
+    page = as_ana.post("/bulk", {"alert": [seen, str(rollout[0].pk)], "action": "take"}, follow=True).content.decode()
+    assert f"3 done: {', '.join(alert.reference for alert in rollout)}." in page
+    assert set(Alert.objects.filter(assignee=ana)) == set(rollout)
+    assert Alert.objects.get(assignee=None) == later
+
+
+def test_a_critical_alert_is_a_row_of_its_own_and_so_is_one_not_examined(as_ana: Client, rollout: list[Alert]) -> None:
+    Alert.objects.filter(pk=rollout[1].pk).update(severity=Alert.Severity.CRITICAL)
+    Alert.objects.filter(pk=rollout[2].pk).update(evidence_at=None)
+    assert as_ana.get(QUEUE).content.decode().count("<tr data-row") == 3
+
+
+def test_history_is_no_news(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    Alert.objects.filter(pk=mildest.pk).update(historical=True)
+    assert "new alert" not in as_ana.get(f"/newcomers?since={worst.pk}").content.decode()
+    assert "From history" in as_ana.get(QUEUE).content.decode()

@@ -1,0 +1,83 @@
+"""Mutes: what they hide, why and until when; begun after a look at what they would have hidden, and ended early."""
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from alerts import tasks
+from alerts.forms import MuteForm
+from alerts.models import Alert, Mute
+from alerts.services import mutes as muting
+from alerts.services.mutes import MuteRefused, Scope
+from alerts.views.request import Request, check_may
+
+OVER_SHOWN = 50
+
+
+@require_GET
+def mutes(request: Request) -> HttpResponse:
+    """List the mutes that run, and the last ones that are over."""
+    listed = Mute.objects.select_related("cluster", "created_by", "ended_by").annotate(muted=Count("alerts"))
+    running = listed.running()
+    context = {
+        "running": running.order_by("expires_at", "pk"),
+        "over": listed.exclude(pk__in=running.values("pk"))[:OVER_SHOWN],
+        "may_triage": request.user.has_perm("alerts.triage_alert"),
+    }
+    return render(request, "alerts/mutes.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def add_mute(request: Request, pk: int | None = None) -> HttpResponse:
+    """Preview a mute, begun from an alert or from nothing, and begin it."""
+    check_may(request, "triage_alert")
+    alert = get_object_or_404(Alert.objects.select_related("cluster", "object"), pk=pk) if pk else None
+    if request.method == "GET":
+        start = Scope.of(alert) if alert else Scope()
+        initial = {name: getattr(start, name) for name in ("cluster", "detection", "actor", "object")}
+        return _form(request, MuteForm(initial=initial), alert, scope=start if alert else None)
+    form = MuteForm(request.POST)
+    if not form.is_valid():
+        return _form(request, form, alert, status=422)
+    scope = form.scope()
+    if request.POST.get("action") == "preview":
+        return _form(request, form, alert, scope=scope)
+    values = {name: form.cleaned_data[name] for name in ("reason", "days", "covers_critical")}
+    try:
+        mute = muting.begin(scope, by=request.user, asked_from=alert, **values)
+    except MuteRefused as refused:
+        return _form(request, form, alert, scope=scope, problem=str(refused), status=422)
+    tasks.wake(tasks.apply_mute, mute.pk)
+    messages.success(request, f"Muted until {mute.expires_at:%Y-%m-%d}.")
+    return redirect("alerts:mutes")
+
+
+@require_POST
+def end_mute(request: Request, pk: int) -> HttpResponse:
+    """End a mute, or bring what it muted back to the queue."""
+    check_may(request, "triage_alert")
+    found = get_object_or_404(Mute.objects.select_related("cluster"), pk=pk)
+    count = muting.end(found, by=request.user, bring_back=request.POST.get("action") == "bring_back")
+    back = f" {count} open alert{'' if count == 1 else 's'} came back to the queue." if count else ""
+    messages.success(request, f"The mute is over: nothing new is muted by it.{back}")
+    return redirect("alerts:mutes")
+
+
+def _form(
+    request: Request,
+    form: MuteForm,
+    alert: Alert | None,
+    *,
+    scope: Scope | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """Show the form, and what a mute of that scope would have hidden, where there is one."""
+    context: dict[str, object] = {"form": form, "alert": alert, "problem": problem, "scope": scope}
+    if scope is not None:
+        covers = scope.exact and bool(form.is_bound and form.cleaned_data.get("covers_critical"))
+        preview, examples = muting.preview(scope, covers_critical=covers)
+        context |= {"preview": preview, "examples": examples, "covers_critical": covers}
+    return render(request, "alerts/mute.html", context, status=status)

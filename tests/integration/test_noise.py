@@ -1,0 +1,138 @@
+"""Noise, measured over the recorded scenarios: folded, known and historical, with the takeover still at the top."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import Settings
+
+from alerts.cluster.practice.recordings import shifted
+from alerts.models import Alert, Cluster, KnownActor, Notification
+from alerts.services import known_actors, queue
+from tests.recorded import ATTACK, BEFORE, as_list, events, gathered, take_in, take_in_recordings
+
+EVERYTHING = (*BEFORE, "binding-to-admin", ATTACK)
+TAKEOVER = "ClusterRole metrics-scraper-v2 created"
+OPERATOR = "certkeeper"
+
+
+@pytest.fixture
+def releases(cluster: Cluster, ada: User) -> KnownActor:
+    """The pipeline that releases with Helm, as an administrator would write it down."""
+    known = KnownActor(
+        cluster=cluster, name="Releases", username="ci-deployer", client="Helm/3.*",
+        networks=["10.20.9.0/24", "127.0.0.1/32"], created_by=ada,
+    )  # fmt: skip
+    known_actors.save(known, by=ada)
+    return known
+
+
+def take_in_everything(cluster: Cluster) -> dict[str, Alert]:
+    return {title: gathered(alert) for title, alert in take_in_recordings(cluster, *EVERYTHING).items()}
+
+
+def rows(seen_by: User, **filters: str) -> list[queue.Row]:
+    return queue.loaded(queue.Filter(**filters).rows(seen_by=seen_by))
+
+
+def test_an_operator_installed_by_helm_is_one_row_and_the_takeover_stands_at_the_top(
+    cluster: Cluster, ana: User
+) -> None:
+    take_in_everything(cluster)
+    found = rows(ana)
+    assert found[0].alert.title == TAKEOVER
+    assert found[0].folded == []
+    operator = [row for row in found if any(OPERATOR in each.title for each in (row.alert, *row.folded))]
+    assert len(operator) == 1
+    (row,) = operator
+    assert row.release == "Helm release certkeeper/certkeeper"
+    assert len(row.folded) == Alert.objects.filter(title__contains=OPERATOR).count() - 1 == 4
+    assert row.alert.score == max(each.score for each in (row.alert, *row.folded))
+    assert all(row.folded == [] for row in found if row.alert.severity == Alert.Severity.CRITICAL)
+
+
+def test_whatever_order_batches_come_in_the_rows_are_the_same(cluster: Cluster, ana: User) -> None:
+    for event in reversed(events("operator-install")):
+        for alert in take_in(cluster, as_list([event])):
+            gathered(alert)
+    (row,) = [row for row in rows(ana) if OPERATOR in row.alert.title]
+    assert len(row.folded) == 4
+
+
+def test_what_turns_critical_leaves_its_fold(cluster: Cluster, ana: User) -> None:
+    take_in_everything(cluster)
+    Alert.objects.filter(title__contains="certkeeper-approver").update(severity=Alert.Severity.CRITICAL, score=90)
+    operator = [row for row in rows(ana) if OPERATOR in row.alert.title]
+    assert [(row.alert.title, len(row.folded)) for row in operator] == [
+        ("ClusterRole certkeeper-approver created", 0),
+        ("ClusterRole certkeeper-view created", 3),
+    ]
+
+
+def test_a_rollout_can_be_shown_unfolded_with_everything_in_it(cluster: Cluster, ana: User) -> None:
+    found = take_in_everything(cluster)
+    view = {"rollout": str(found["ClusterRole certkeeper-view created"].pk), "status": "any", "owner": "any"}
+    shown = rows(ana, **view)
+    assert sorted(row.alert.title for row in shown) == sorted(title for title in found if OPERATOR in title)
+
+
+def test_a_known_actor_makes_it_less_of_a_novelty_and_nothing_less_grave(
+    cluster: Cluster, releases: KnownActor, ana: User
+) -> None:
+    found = take_in_everything(cluster)
+    orders = found["ClusterRole certkeeper-controller-orders created"]
+    assert orders.known_actor == releases
+    assert (orders.severity, orders.score) == ("low", 17)
+    assert ["made by the known actor Releases", "× 0.7"] in orders.factors
+    injector = found["ClusterRole certkeeper-cainjector created"]
+    assert (injector.severity, injector.score) == ("high", 60)
+    assert ["high stays high, whoever made it", "not below 60"] in injector.factors
+    # Its score is a floor already.
+    view = found["ClusterRole certkeeper-view created"]
+    assert (view.severity, view.score, view.known_actor) == ("high", 80, releases)
+    # The intruder holds the pipeline's credentials, and comes from elsewhere with another client.
+    attack = found[TAKEOVER]
+    assert attack.known_actor is None
+    assert (attack.severity, attack.score) == ("critical", 100)
+    assert rows(ana)[0].alert == attack
+
+
+def test_a_rule_tells_how_often_it_matched_and_not_twice_for_one_alert(cluster: Cluster, releases: KnownActor) -> None:
+    for alert in take_in_everything(cluster).values():
+        gathered(alert)
+    assert known_actors.listed().get().matched == 5
+
+
+def test_a_rule_switched_off_matches_no_more(cluster: Cluster, releases: KnownActor, ada: User) -> None:
+    alert = take_in_everything(cluster)["ClusterRole certkeeper-view created"]
+    known_actors.switch(releases, enabled=False, by=ada)
+    alert.refresh_from_db()
+    assert alert.evidence_due
+    assert gathered(alert).known_actor is None
+    assert alert.cluster.activities.filter(kind="known_actor").count() == 2
+
+
+def test_another_cluster_does_not_know_the_actor(releases: KnownActor) -> None:
+    other = Cluster(name="prod-us")
+    other.issue_hook_token()
+    other.save()
+    assert take_in_everything(other)["ClusterRole certkeeper-view created"].known_actor is None
+
+
+def test_history_opens_alerts_and_raises_no_alarm(cluster: Cluster, settings: Settings) -> None:
+    settings.HISTORY_HOURS = 24
+    now = timezone.now()
+    latest = max(now.fromisoformat(event["requestReceivedTimestamp"]) for event in events(ATTACK))
+    old, new = (shifted(events(ATTACK), now - age - latest) for age in (timedelta(days=3), timedelta(minutes=1)))
+    (alert,) = take_in(cluster, as_list(old))
+    alert = gathered(alert)
+    assert (alert.historical, alert.respond_by, alert.severity) == (True, None, "critical")
+    assert not Notification.objects.exists()
+    for event in new:
+        if event["verb"] == "create" and event.get("objectRef", {}).get("resource") == "clusterroles":
+            event["responseObject"]["metadata"]["uid"] = "0c7f1a52-0000-4000-8000-00000000beef"
+    (alert,) = take_in(cluster, as_list(new))
+    alert = gathered(alert)
+    assert not alert.historical
+    assert alert.respond_by is not None

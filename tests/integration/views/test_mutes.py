@@ -1,0 +1,100 @@
+"""The mutes' pages: begun from an alert with a look at what would have been hidden, listed, ended."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from alerts.models import Alert, Cluster, Mute
+from alerts.services import mutes
+from tests.factories import make_alert
+
+
+@pytest.fixture
+def alert(cluster: Cluster) -> Alert:
+    return make_alert(cluster, "certkeeper-view", severity="medium", score=40, evidence_at="2026-11-23T17:53:00Z")
+
+
+def entered(cluster: Cluster, **changes: object) -> dict[str, object]:
+    scope = {"cluster": cluster.pk, "detection": "", "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"}
+    return scope | {"days": 7, "reason": "A known release.", "action": "mute"} | changes
+
+
+def test_from_an_alert_it_starts_as_narrow_as_can_be_with_a_preview(as_ana: Client, alert: Alert) -> None:
+    page = as_ana.get(f"/alerts/{alert.pk}").content.decode()
+    assert f'href="/alerts/{alert.pk}/mute" data-key="m"' in page
+    page = as_ana.get(f"/alerts/{alert.pk}/mute").content.decode()
+    assert 'value="ClusterRole certkeeper-view"' in page
+    assert 'value="ci-deployer"' in page
+    assert "It would have hidden <b>1 alert</b>, none of which turned out malicious. 1 of them is open." in page
+
+
+def test_a_preview_mutes_nothing(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
+    response = as_ana.post("/mutes/new", entered(cluster, action="preview", object="ClusterRole cert*", reason=""))
+    assert response.status_code == 200
+    assert "<b>1 alert</b>" in response.content.decode()
+    assert not Mute.objects.exists()
+
+
+def test_a_mute_hides_the_alert_and_the_queue_says_how_many(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
+    response = as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster), follow=True)
+    assert "Muted until" in response.content.decode()
+    page = as_ana.get("/").content.decode()
+    assert "ClusterRole certkeeper-view created" not in page
+    assert '1 muted — <a href="/?muted=any">show</a>' in page
+    assert "ClusterRole certkeeper-view created" in as_ana.get("/?muted=any").content.decode()
+    assert "Muted by ana until" in as_ana.get(f"/alerts/{alert.pk}").content.decode()
+
+
+def test_a_critical_alert_asks_for_confirmation(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
+    Alert.objects.update(severity="critical", score=96)
+    response = as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster))
+    assert response.status_code == 422
+    assert "This alert is Critical and would stay where it is." in response.content.decode()
+    assert not Mute.objects.exists()
+    as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster, covers_critical="on"))
+    assert Mute.objects.get().alerts.get() == alert
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"reason": ""}, "Say in a sentence why"),
+        ({"actor": "", "object": ""}, "would hide an attack"),
+        ({"days": "365"}, "not one of the available choices"),
+        ({"covers_critical": "on", "actor": "ci-*"}, "without *"),
+        ({"cluster": "999"}, "not one of the available choices"),
+    ],
+)
+def test_what_is_refused_is_said_and_nothing_entered_is_lost(
+    as_ana: Client, cluster: Cluster, changes: dict[str, object], problem: str
+) -> None:
+    response = as_ana.post("/mutes/new", entered(cluster, **changes))
+    assert response.status_code == 422
+    page = response.content.decode()
+    assert problem in page
+    assert 'value="30"' in page
+    assert not Mute.objects.exists()
+
+
+def test_mutes_are_listed_and_ended(as_ana: Client, ana: User, alert: Alert) -> None:
+    mute = mutes.begin(mutes.Scope.of(alert), reason="A release.", days=7, covers_critical=False, by=ana)
+    page = as_ana.get("/mutes").content.decode()
+    assert "<code>ClusterRole certkeeper-view</code>, by <code>ci-deployer</code>" in page
+    assert "it would have hidden 1 in 30 days" in page
+    page = as_ana.post(f"/mutes/{mute.pk}/end", {"action": "bring_back"}, follow=True).content.decode()
+    assert "1 open alert came back to the queue." in page
+    assert "Nothing is muted." in page
+    alert.refresh_from_db()
+    assert alert.muted_by is None
+
+
+def test_a_viewer_looks_and_mutes_nothing(as_vic: Client, ana: User, alert: Alert, cluster: Cluster) -> None:
+    mute = mutes.begin(mutes.Scope.of(alert), reason="A release.", days=7, covers_critical=False, by=ana)
+    assert as_vic.get("/mutes").status_code == 200
+    for response in (
+        as_vic.get(f"/alerts/{alert.pk}/mute"),
+        as_vic.post("/mutes/new", entered(cluster)),
+        as_vic.post(f"/mutes/{mute.pk}/end"),
+    ):
+        assert response.status_code == 403
+    assert Mute.objects.get().is_running()
