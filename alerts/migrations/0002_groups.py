@@ -12,7 +12,11 @@ GROUPS = {
     "Responder": ["triage_alert", "revoke_role"],
     "Administrator": [
         "triage_alert",
-        *(f"{verb}_{model}" for model in ("cluster", "stakeholder", "channel") for verb in ("add", "change", "view")),
+        *(
+            f"{verb}_{model}"
+            for model in ("cluster", "stakeholder", "channel", "knownactor")
+            for verb in ("add", "change", "view")
+        ),
         "delete_stakeholder",
         "delete_channel",
     ],

@@ -18,7 +18,7 @@ def reader(cluster: Cluster) -> AccessObject:
 
 
 def seen(role: AccessObject, day: int, rules: list[Any] | None, *, event_code: int | None = None) -> AccessVersion:
-    """Have a version of a role been seen on a day, in a listing or, with a code, in an event; None: rules not logged."""
+    """Have a version of a role been seen in a listing or, with a code, in an event; rules of None were not logged."""
     at = datetime(2026, 11, day, tzinfo=UTC)
     event = None
     if event_code is not None:
