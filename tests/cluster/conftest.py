@@ -1,6 +1,7 @@
 """The clusters that tests talk to: a real control plane, and the practice cluster that has to behave like it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tests.cluster.control_plane.plane import ControlPlane
 # Known to both clusters; all they may do is what a test grants them.
 USERS = {"jane": ["testers"], "mallory": [], "nobody": []}
 NAMESPACE = "contract"
-REAL = pytest.param("real", marks=[pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")])
+REAL = pytest.param("real", marks=pytest.mark.control_plane)
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,18 @@ class APIServer:
         return answer.status, json.loads(answer.data)
 
     def event(self, audit_id: str) -> Manifest:
-        """Return the audit event of the request that was sent with this ID."""
-        return next(event for event in self.events() if event["auditID"] == audit_id)
+        """Return the audit event of the request that was sent with this ID: it is logged a moment after the answer."""
+        deadline = time.monotonic() + 10
+        while True:
+            found = [event for event in self.events() if event["auditID"] == audit_id]
+            if found or time.monotonic() > deadline:
+                return found[-1]
+            time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """A real control plane, for the whole session. Tests that use it belong to the xdist group "control_plane"."""
+    """A real control plane, for the whole session. Tests that use it carry the mark "control_plane"."""
     with plane.start(users=USERS) as running:
         yield running
 

@@ -17,7 +17,7 @@ from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 from tests.cluster.scenarios import ROLES, role
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")]
+pytestmark = pytest.mark.control_plane
 PASSWORD = base64.b64encode(b"hunter2").decode()
 
 

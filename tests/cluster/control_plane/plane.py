@@ -46,6 +46,8 @@ class ControlPlane:
     certificate_authority: str
     folder: Path
     tokens: dict[str, str] = field(default_factory=dict)
+    _events: list[dict[str, Any]] = field(default_factory=list)
+    _read: int = 0  # bytes of the audit log
 
     @property
     def audit_log(self) -> Path:
@@ -54,9 +56,14 @@ class ControlPlane:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the audit events logged so far."""
-        if not self.audit_log.exists():
-            return []
-        return [json.loads(line) for line in self.audit_log.read_text().splitlines()]
+        if self.audit_log.exists():
+            with self.audit_log.open("rb") as log:
+                log.seek(self._read)
+                for line in log:
+                    if line.endswith(b"\n"):  # else it is still being written
+                        self._events.append(json.loads(line))
+                        self._read += len(line)
+        return self._events
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body of what the API answers the administrator, or (0, b"") where it does not answer."""
