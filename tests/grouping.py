@@ -3,20 +3,19 @@
 This is what xdist's own mark xdist_group is for, which pytest 9.2 makes it ignore (pytest-xdist issue 1386).
 """
 
+from typing import Any
+
 import pytest
-from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 FOLDERS = ("tests/browser/", "tests/cluster/")
 
 
-class Together(LoadScopeScheduling):
-    """Hands out the tests of such a folder as one, and every other test by itself."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in FOLDERS if nodeid.startswith(folder)), nodeid)
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together | None:
-    return Together(config, log) if config.getoption("dist") == "loadgroup" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler that hands out the tests of such a folder as one, and every other test by itself."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: next((folder for folder in FOLDERS if nodeid.startswith(folder)), nodeid)
+    return scheduler

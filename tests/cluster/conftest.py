@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,16 @@ def control_plane() -> Iterator[ControlPlane]:
         yield running
 
 
+@contextmanager
+def api_server_of(running: ControlPlane) -> Iterator[APIServer]:
+    """Return the API server of a control plane, for as long as the context lasts."""
+    with urllib3.PoolManager(ca_certs=str(running.folder / f"{plane.AUTHORITY}.crt")) as pool:
+        yield APIServer(running.address, running.certificate_authority, running.tokens, running.events, pool)
+
+
 @pytest.fixture(scope="session")
-def real(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[APIServer]:
-    authority = tmp_path_factory.mktemp("authority") / "ca.crt"
-    authority.write_text(control_plane.certificate_authority)
-    with urllib3.PoolManager(ca_certs=str(authority)) as pool:
-        api_server = APIServer(
-            control_plane.address, control_plane.certificate_authority, control_plane.tokens, control_plane.events, pool
-        )
+def real(control_plane: ControlPlane) -> Iterator[APIServer]:
+    with api_server_of(control_plane) as api_server:
         api_server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         yield api_server
 

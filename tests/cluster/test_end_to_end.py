@@ -1,0 +1,118 @@
+"""A real API server posts its audit events over TLS to a live Rolecall, and Rolecall takes a role away there.
+
+Everything is set up as the documentation says: by `manage.py add_cluster`, and with the account of deploy/rbac.
+"""
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import live
+from tests.cluster.conftest import APIServer, api_server_of
+from tests.cluster.control_plane import plane
+from tests.cluster.control_plane.plane import AuditWebhook
+from tests.cluster.live import Browser, Rolecall, alert_path, eventually, plan_digest
+from tests.cluster.scenarios import BINDINGS, ROLES, binding, role, user
+
+pytestmark = pytest.mark.control_plane
+
+ACCOUNT = live.ROOT / "deploy" / "rbac"
+# An event above this loses what was sent and answered. Kubernetes' own value is half of it.
+EVENT_LIMIT = 200_000
+SECRETS = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}]
+MALLORY = "mallory"
+
+
+@dataclass(frozen=True)
+class House:
+    """A live Rolecall, the API server that reports to it, and a person who looks at its pages."""
+
+    rolecall: Rolecall
+    api_server: APIServer
+    person: Browser
+
+    def alert(self, title: str, seconds: float = 30) -> str:
+        """Return the address of the open alert of this title, once the queue shows it."""
+        path = eventually(lambda: alert_path(self.person.open("/"), title), seconds)
+        assert path, f"{title!r} is not in the queue"
+        return path
+
+    def shows(self, path: str, words: str) -> bool:
+        """Tell whether a page comes to hold these words."""
+        return eventually(lambda: words in html.unescape(self.person.open(path)))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("rolecall")
+    with live.running(folder) as rolecall:
+        printed = rolecall.add_cluster("real")
+        policy = folder / "audit-policy.yaml"
+        policy.write_text(printed["audit_policy"])
+        webhook = AuditWebhook(
+            printed["kubeconfig"],
+            rolecall.certificate_authority,
+            (
+                "--audit-webhook-batch-max-wait=200ms",
+                "--audit-webhook-initial-backoff=1s",
+                "--audit-webhook-truncate-enabled",
+                f"--audit-webhook-truncate-max-event-size={EVENT_LIMIT}",
+            ),
+        )
+        users = {MALLORY: ["system:masters"]}
+        with plane.start(users=users, audit_policy=policy, webhook=webhook, controllers=False) as running:
+            _connect(rolecall, running, folder)
+            person = Browser(rolecall)
+            person.log_in()
+            with api_server_of(running) as api_server:
+                yield House(rolecall, api_server, person)
+
+
+def _connect(rolecall: Rolecall, running: plane.ControlPlane, folder: Path) -> None:
+    """Install the account in the cluster, and give its token to Rolecall."""
+    files = [f"--filename={ACCOUNT / name}.yaml" for name in ("account", "reader", "guard", "revoker")]
+    running.kubectl("apply", *files)
+    (folder / "token").write_text(running.kubectl("create", "token", "rolecall", "--namespace=rolecall"))
+    rolecall.add_cluster(
+        "real",
+        "--rotate-token",
+        f"--api-address={running.address}",
+        f"--certificate-authority={running.folder / plane.AUTHORITY}.crt",
+        f"--api-token-file={folder / 'token'}",
+        "--readable",
+        "--revocable",
+        "--private-address-allowed",
+    )
+
+
+def test_a_created_role_is_found_revoked_and_its_return_noticed(house: House) -> None:
+    created = house.api_server.ask("POST", ROLES, role("e2e", SECRETS), user=MALLORY)
+    assert created[0] == house.api_server.ask("POST", BINDINGS, binding("e2e", "e2e", user("jane")), user=MALLORY)[0]
+    path = house.alert("ClusterRole e2e created")
+    assert house.shows(path, MALLORY)
+
+    digest = eventually(lambda: plan_digest(house.person.open(f"{path}/revoke")))
+    assert digest, house.person.open(f"{path}/revoke")
+    house.person.post(f"{path}/revoke", mode="revoke", digest=digest, reason="Not authorised", typed_name="e2e")
+    assert house.shows(f"{path}/revoke", "Gone, and verified on the cluster."), house.person.open(f"{path}/revoke")
+    assert house.api_server.ask("GET", f"{ROLES}/e2e")[0] == 404
+    assert house.api_server.ask("GET", f"{BINDINGS}/e2e")[0] == 404
+    deleting = [event["user"]["username"] for event in house.api_server.events() if _deletes(event, "e2e")]
+    assert deleting == ["system:serviceaccount:rolecall:rolecall"] * 2
+
+    house.person.post(f"{path}/watch", days="7")
+    assert house.api_server.ask("POST", ROLES, role("e2e", SECRETS), user=MALLORY)[0] == 201
+    assert house.shows(path, "ClusterRole e2e returned")
+
+
+def _deletes(event: dict[str, object], name: str) -> bool:
+    reference = event.get("objectRef")
+    return (
+        event["verb"] == "delete"
+        and "dryRun" not in str(event)
+        and isinstance(reference, dict)
+        and (reference.get("name") == name)
+    )
