@@ -27,24 +27,28 @@ from triage import valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PERSON, PASSWORD = "rita", "correct horse battery staple"
+CLUSTER = "real"
+
+
+# What an administrator types first, in one process: each costs seconds before it begins.
+COMMANDS = f"""
+import django
+from django.core.management import call_command
+django.setup()
+call_command("migrate", verbosity=0)
+call_command("collectstatic", verbosity=0, interactive=False)
+call_command("createsuperuser", verbosity=0, interactive=False, username="{PERSON}", email="{PERSON}@example.org")
+call_command("add_cluster", "{CLUSTER}", json=True)
+"""
 
 
 @dataclass(frozen=True)
 class Rolecall:
-    """Where it is, and how to give it commands."""
+    """Where it is, and what `manage.py add_cluster` printed for the API server of CLUSTER."""
 
     address: str
     certificate_authority: Path
-
-    def manage(self, *arguments: str) -> str:
-        """Return what a command of manage.py prints."""
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-    def add_cluster(self, name: str, *options: str) -> dict[str, Any]:
-        """Add a cluster, and return what its API server needs."""
-        answer: dict[str, Any] = json.loads(self.manage("add_cluster", name, "--json", *options))
-        return answer
+    printed: dict[str, Any]
 
 
 @contextmanager
@@ -59,13 +63,12 @@ def running(folder: Path) -> Iterator[Rolecall]:
             "BROKER_URL": "",
             "PUBLIC_URL": address,
             "REVOKE_GRACE_SECONDS": "0",
+            "DJANGO_SETTINGS_MODULE": "triage.settings",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         }.items():
             patch.setenv(name, value)
-        live = Rolecall(address, authority.certificate)
-        live.manage("migrate", "--verbosity=0")
-        live.manage("collectstatic", "--verbosity=0", "--no-input")
-        live.manage("createsuperuser", "--no-input", f"--username={PERSON}", "--email=rita@example.org")
+        typed = subprocess.run([sys.executable, "-c", COMMANDS], cwd=ROOT, check=True, capture_output=True, text=True)
+        live = Rolecall(address, authority.certificate, json.loads(typed.stdout))
         broker = {"VALKEY_SOCKET": valkey.socket(folder)}
         broker["CELERY_BROKER_URL"] = f"redis+socket://{broker['VALKEY_SOCKET']}?virtual_host=0"
         with (
@@ -73,8 +76,12 @@ def running(folder: Path) -> Iterator[Rolecall]:
             Supervisor(sys.stderr.write) as supervisor,
         ):
             web = _over_tls(embedded.web(web_socket), authority.sign_server("rolecall"), live)
-            supervisor.start(embedded.valkey())
-            supervisor.start(embedded.worker(web_socket), web)
+            # At the end they have nothing to save.
+            valkey_server, worker, web = (
+                replace(program, seconds_to_stop=0) for program in (embedded.valkey(), embedded.worker(web_socket), web)
+            )
+            supervisor.start(valkey_server)
+            supervisor.start(worker, web)
             yield live
 
 

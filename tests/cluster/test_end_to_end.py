@@ -4,9 +4,9 @@ Everything is set up as the documentation says: by `manage.py add_cluster`, and 
 """
 
 import html
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -49,11 +49,10 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("rolecall")
     with live.running(folder) as rolecall:
-        printed = rolecall.add_cluster("real")
         policy = folder / "audit-policy.yaml"
-        policy.write_text(printed["audit_policy"])
+        policy.write_text(rolecall.printed["audit_policy"])
         webhook = AuditWebhook(
-            printed["kubeconfig"],
+            rolecall.printed["kubeconfig"],
             rolecall.certificate_authority,
             (
                 "--audit-webhook-batch-max-wait=200ms",
@@ -64,27 +63,28 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         )
         users = {MALLORY: ["system:masters"]}
         with plane.start(users=users, audit_policy=policy, webhook=webhook, controllers=False) as running:
-            _connect(rolecall, running, folder)
             person = Browser(rolecall)
             person.log_in()
+            _connect(person, running)
             with api_server_of(running) as api_server:
                 yield House(rolecall, api_server, person)
 
 
-def _connect(rolecall: Rolecall, running: plane.ControlPlane, folder: Path) -> None:
-    """Install the account in the cluster, and give its token to Rolecall."""
+def _connect(person: Browser, running: plane.ControlPlane) -> None:
+    """Install the account in the cluster, and enter its token where an administrator does."""
     files = [f"--filename={ACCOUNT / name}.yaml" for name in ("account", "reader", "guard", "revoker")]
     running.kubectl("apply", *files)
-    (folder / "token").write_text(running.kubectl("create", "token", "rolecall", "--namespace=rolecall"))
-    rolecall.add_cluster(
-        "real",
-        "--rotate-token",
-        f"--api-address={running.address}",
-        f"--certificate-authority={running.folder / plane.AUTHORITY}.crt",
-        f"--api-token-file={folder / 'token'}",
-        "--readable",
-        "--revocable",
-        "--private-address-allowed",
+    page = "/administration/alerts/cluster/"
+    (number,) = set(re.findall(rf"{page}(\d+)/change/", person.open(page)))
+    person.post(
+        f"{page}{number}/change/",
+        name=live.CLUSTER,
+        api_address=running.address,
+        certificate_authority=running.certificate_authority,
+        api_token=running.kubectl("create", "token", "rolecall", "--namespace=rolecall"),
+        readable="on",
+        revocable="on",
+        private_address_allowed="on",
     )
 
 
@@ -100,19 +100,14 @@ def test_a_created_role_is_found_revoked_and_its_return_noticed(house: House) ->
     assert house.shows(f"{path}/revoke", "Gone, and verified on the cluster."), house.person.open(f"{path}/revoke")
     assert house.api_server.ask("GET", f"{ROLES}/e2e")[0] == 404
     assert house.api_server.ask("GET", f"{BINDINGS}/e2e")[0] == 404
-    deleting = [event["user"]["username"] for event in house.api_server.events() if _deletes(event, "e2e")]
-    assert deleting == ["system:serviceaccount:rolecall:rolecall"] * 2
+    deletions = [
+        event for event in house.api_server.events() if event["verb"] == "delete" and "dryRun" not in str(event)
+    ]
+    assert [(each["user"]["username"], each["objectRef"]["resource"]) for each in deletions] == [
+        ("system:serviceaccount:rolecall:rolecall", "clusterrolebindings"),
+        ("system:serviceaccount:rolecall:rolecall", "clusterroles"),
+    ]
 
     house.person.post(f"{path}/watch", days="7")
     assert house.api_server.ask("POST", ROLES, role("e2e", SECRETS), user=MALLORY)[0] == 201
     assert house.shows(path, "ClusterRole e2e returned")
-
-
-def _deletes(event: dict[str, object], name: str) -> bool:
-    reference = event.get("objectRef")
-    return (
-        event["verb"] == "delete"
-        and "dryRun" not in str(event)
-        and isinstance(reference, dict)
-        and (reference.get("name") == name)
-    )
