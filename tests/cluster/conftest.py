@@ -54,7 +54,7 @@ class APIServer:
             headers["Authorization"] = f"Bearer {self.tokens[user]}"
         if audit_id:
             headers["Audit-ID"] = audit_id
-        sent = body if isinstance(body, str) or body is None else json.dumps(body)
+        sent = body if isinstance(body, str | bytes | None) else json.dumps(body)
         answer = self.pool.request(method, self.address + path, body=sent, headers=headers, retries=False)
         return answer.status, json.loads(answer.data)
 
