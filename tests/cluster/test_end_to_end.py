@@ -121,7 +121,7 @@ def test_a_created_role_is_found_revoked_and_its_return_noticed(house: House) ->
         ("malformed", "{{{", MERGE),
         ("malformed-operations", "{{{", JSON_PATCH),
         ("yaml", "kind: ClusterRole\nmetadata: {}\n", APPLY),
-        ("nested", f'{{"metadata":{{"annotations":{NESTED}}}}}', MERGE),
+        ("nested", f'[{{"op":"test","path":"/a","value":{NESTED}}}]', JSON_PATCH),
         ("not-unicode", b'{"metadata":{"labels":{"a":"\xff"}}}', MERGE),
     ],
 )
