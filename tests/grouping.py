@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-FOLDERS = ("tests/browser/", "tests/cluster/")
+TOGETHER = ("tests/browser/", "tests/cluster/test_rbac_oracle.py", "tests/cluster/")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -17,5 +17,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     if config.getoption("dist") != "loadgroup":
         return None
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = lambda nodeid: next((folder for folder in FOLDERS if nodeid.startswith(folder)), nodeid)
+    scheduler._split_scope = lambda nodeid: next((start for start in TOGETHER if nodeid.startswith(start)), nodeid)
     return scheduler

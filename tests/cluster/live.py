@@ -69,8 +69,8 @@ def running(folder: Path) -> Iterator[Rolecall]:
             patch.setenv(name, value)
         typed = subprocess.run([sys.executable, "-c", COMMANDS], cwd=ROOT, check=True, capture_output=True, text=True)
         live = Rolecall(address, authority.certificate, json.loads(typed.stdout))
-        broker = {"VALKEY_SOCKET": valkey.socket(folder)}
-        broker["CELERY_BROKER_URL"] = f"redis+socket://{broker['VALKEY_SOCKET']}?virtual_host=0"
+        socket = valkey.socket(folder)
+        broker = {"VALKEY_SOCKET": socket, "CELERY_BROKER_URL": f"redis+socket://{socket}?virtual_host=0"}
         with (
             override_settings(DATA_DIR=folder, PUBLIC_URL=address, **broker),
             Supervisor(sys.stderr.write) as supervisor,
