@@ -11,7 +11,7 @@ from pytest_socket import socket_allow_hosts
 
 from alerts.models import Cluster
 
-pytest_plugins = ["tests.left_out"]
+pytest_plugins = ["tests.grouping", "tests.left_out"]
 
 RECORDINGS = Path(__file__).parent.parent / "alerts" / "cluster" / "practice" / "recordings"
 DATA = Path(__file__).parent / "data"

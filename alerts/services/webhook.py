@@ -10,11 +10,15 @@ from alerts import audit
 from alerts.models import Cluster
 
 # Seconds instead of the default half minute until a lonely event is sent. The mode is batch, the default: any other has
-# every request of the cluster wait for us.
+# every request of the cluster wait for us. Truncation checks each event by itself, so that one which cannot be sent (of
+# a malformed patch) does not take its whole batch along; its limit is so high that nothing is ever cut or left out for
+# its size, as Kubernetes' own limit of 100 kB would.
 FLAGS = (
     "--audit-policy-file=/etc/kubernetes/rolecall/audit-policy.yaml",
     "--audit-webhook-config-file=/etc/kubernetes/rolecall/webhook.kubeconfig",
     "--audit-webhook-batch-max-wait=2s",
+    "--audit-webhook-truncate-enabled",
+    "--audit-webhook-truncate-max-event-size=10485760",
 )
 
 

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NARROW, OpenPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PAGES = [
     "/", "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",

@@ -1,8 +1,9 @@
 """The clusters that tests talk to: a real control plane, and the practice cluster that has to behave like it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.cluster.control_plane.plane import ControlPlane
 # Known to both clusters; all they may do is what a test grants them.
 USERS = {"jane": ["testers"], "mallory": [], "nobody": []}
 NAMESPACE = "contract"
-REAL = pytest.param("real", marks=[pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")])
+REAL = pytest.param("real", marks=pytest.mark.control_plane)
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,37 @@ class APIServer:
             headers["Authorization"] = f"Bearer {self.tokens[user]}"
         if audit_id:
             headers["Audit-ID"] = audit_id
-        sent = body if isinstance(body, str) or body is None else json.dumps(body)
+        sent = body if isinstance(body, str | bytes | None) else json.dumps(body)
         answer = self.pool.request(method, self.address + path, body=sent, headers=headers, retries=False)
         return answer.status, json.loads(answer.data)
 
     def event(self, audit_id: str) -> Manifest:
-        """Return the audit event of the request that was sent with this ID."""
-        return next(event for event in self.events() if event["auditID"] == audit_id)
+        """Return the audit event of the request that was sent with this ID: it is logged a moment after the answer."""
+        deadline = time.monotonic() + 10
+        while True:
+            found = [event for event in self.events() if event["auditID"] == audit_id]
+            if found or time.monotonic() > deadline:
+                return found[-1]
+            time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """A real control plane, for the whole session. Tests that use it belong to the xdist group "control_plane"."""
+    """A real control plane, for the whole session. Tests that use it carry the mark "control_plane"."""
     with plane.start(users=USERS) as running:
         yield running
 
 
+@contextmanager
+def api_server_of(running: ControlPlane) -> Iterator[APIServer]:
+    """Return the API server of a control plane, for as long as the context lasts."""
+    with urllib3.PoolManager(ca_certs=str(running.folder / f"{plane.AUTHORITY}.crt")) as pool:
+        yield APIServer(running.address, running.certificate_authority, running.tokens, running.events, pool)
+
+
 @pytest.fixture(scope="session")
-def real(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[APIServer]:
-    authority = tmp_path_factory.mktemp("authority") / "ca.crt"
-    authority.write_text(control_plane.certificate_authority)
-    with urllib3.PoolManager(ca_certs=str(authority)) as pool:
-        api_server = APIServer(
-            control_plane.address, control_plane.certificate_authority, control_plane.tokens, control_plane.events, pool
-        )
+def real(control_plane: ControlPlane) -> Iterator[APIServer]:
+    with api_server_of(control_plane) as api_server:
         api_server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         yield api_server
 

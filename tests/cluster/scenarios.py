@@ -205,6 +205,7 @@ SCENARIOS: dict[str, Sequence[Step]] = {
         Step("POST", BINDINGS, binding("raised", "cluster-admin", user("jane")), user="jane"),
         Step("POST", BINDINGS, binding("raised", "raised", user("jane")), user="jane"),
         Step("POST", BINDINGS, binding("dangling", "nothing", user("jane")), user="jane"),
+        Step("POST", ROLE_BINDINGS, binding("dangling", "nothing", user("jane"), kind="Role"), user="jane"),
         Step("PUT", f"{ROLES}/new", role("new", []), user="jane"),
         Step("DELETE", f"{BINDINGS}/raised", user="jane"),
         Step("DELETE", f"{BINDINGS}/raised"),
@@ -254,6 +255,8 @@ SCENARIOS: dict[str, Sequence[Step]] = {
         Step("GET", f"{ROLES}?labelSelector=listed%3Dyes"),
         Step("GET", f"{ROLES}?labelSelector=listed%2Clisted%21%3Dyes"),
         Step("GET", f"{ROLES}?fieldSelector=metadata.name%3Dlisted-a"),
+        Step("GET", f"{ROLES}?fieldSelector=metadata.name%3Dlisted-a", user="nobody"),
+        Step("GET", f"{ROLES}?fieldSelector=metadata.name%21%3Dlisted-a", user="nobody"),
         Step("GET", f"{ROLES}?fieldSelector=rules%3D1"),
         Step("GET", ROLE_BINDINGS),
         Step("DELETE", f"{ROLES}?labelSelector=listed&dryRun=All"),
@@ -275,7 +278,7 @@ SCENARIOS: dict[str, Sequence[Step]] = {
                 "spec": {
                     "user": "x",
                     "groups": ["system:authenticated"],
-                    "nonResourceAttributes": {"verb": "get", "path": "/healthz"},
+                    "nonResourceAttributes": {"verb": "get", "path": "/api"},
                 }
             },
         ),

@@ -17,7 +17,7 @@ from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 from tests.cluster.scenarios import ROLES, role
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")]
+pytestmark = pytest.mark.control_plane
 PASSWORD = base64.b64encode(b"hunter2").decode()
 
 
@@ -42,12 +42,11 @@ def events(running: ControlPlane, last: str) -> list[Event]:
         time.sleep(0.02)
 
 
-def test_a_real_api_server_accepts_it_and_records_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plane, "AUDIT_POLICY", Path(audit.__file__).with_name("policy.yaml"))
+def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
     secret = {"metadata": {"name": "db"}, "data": {"password": PASSWORD}}
     event = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "x"}
     lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
-    with plane.start(controllers=False) as running:
+    with plane.start(audit_policy=Path(audit.__file__).with_name("policy.yaml"), controllers=False) as running:
         wait_for_namespace(running)
         assert ask(running, "POST", ROLES, role("recorded")) == 201
         assert ask(running, "GET", f"{ROLES}/recorded") == 200

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.conftest import APIServer
 from tests.cluster.scenarios import SCENARIOS, Step
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")]
+pytestmark = pytest.mark.control_plane
 
 # What two clusters, or two runs, never have in common
 _MOVING = {

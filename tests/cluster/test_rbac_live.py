@@ -13,7 +13,7 @@ from alerts.rbac.actions import VIRTUAL
 from tests.cluster.conftest import NAMESPACE, APIServer
 from tests.unit.rbac import generate
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("control_plane")]
+pytestmark = pytest.mark.control_plane
 
 API = "/apis/rbac.authorization.k8s.io/v1"
 NAMESPACES = (NAMESPACE, "default")

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alerts.cluster.kinds import Manifest
-from alerts.cluster.practice import validation
+from alerts.cluster.practice import reviews, validation
 from alerts.cluster.practice.authorization import Decision
 from alerts.cluster.practice.request_info import RequestInfo
 from alerts.cluster.practice.status import Refusal
 from alerts.cluster.practice.users import User
 
-_SECRET = {"secrets", "configmaps", "tokenreviews"}
+_SECRET = {"secrets", "configmaps"}
 _UNRECORDED = ("/healthz", "/livez", "/readyz", "/version", "/openapi")
 
 
@@ -38,7 +38,9 @@ def level_of(info: RequestInfo) -> str:
         return "None"
     if info.group == "rbac.authorization.k8s.io":
         return "RequestResponse"
-    if (info.group in {"", "authentication.k8s.io"} and info.resource in _SECRET) or info.subresource == "token":
+    if info.group == "authentication.k8s.io" or (info.group == "" and info.resource in _SECRET):
+        return "Metadata"
+    if info.subresource == "token":
         return "Metadata"
     return "Request"
 
@@ -79,6 +81,8 @@ def _submitted(body: Any, info: RequestInfo) -> Any:
         return body
     if info.verb in {"delete", "deletecollection"}:
         return body | {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
+    if reviews.is_access_review(info):
+        return reviews.submitted(info, body)
     if info.verb in {"create", "update"} and info.kind is not None:
         try:
             return validation.normalise(info.kind, body)

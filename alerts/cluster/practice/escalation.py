@@ -49,7 +49,7 @@ def _confirm_binding(authorizer: Authorizer, user: User, binding: Manifest) -> N
         return
     role = authorizer.role_of(binding)
     if role is None:
-        raise status.not_found(kind, reference["name"])
+        raise status.not_found(KINDS[binding["kind"]], reference["name"])
     _confirm_held(authorizer, user, binding, role.get("rules"))
 
 

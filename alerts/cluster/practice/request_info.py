@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from alerts.cluster.kinds import Kind, kind_of
+from alerts.cluster.practice import selectors
 from alerts.rbac import Request
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "DELETE": "delete"}
@@ -55,9 +56,10 @@ def parse(method: str, target: str) -> RequestInfo:
         namespace = rest[1]
         rest = rest[2:] if len(rest) > 2 and rest[2] not in {"status", "finalize"} else rest
     resource, name, subresource = (*rest[:3], "", "")[:3] if len(rest) < 3 else rest[:3]
-    return RequestInfo(
-        _verb(method, name, query), unquote(parts.path), query, group, version, resource, subresource, namespace, name
-    )
+    verb = _verb(method, name, query)
+    if verb in {"list", "watch"}:  # of a single object, it is a request for that object
+        name = selectors.exact(query.get("fieldSelector", ""), "metadata.name")
+    return RequestInfo(verb, unquote(parts.path), query, group, version, resource, subresource, namespace, name)
 
 
 def _verb(method: str, name: str, query: dict[str, str]) -> str:

@@ -15,11 +15,19 @@ def matches(query: dict[str, str], manifest: Manifest) -> bool:
         "metadata.namespace": manifest["metadata"].get("namespace"),
     }
     for term in _terms(query.get("fieldSelector", "")):
-        if term.replace("!", "=").split("=")[0] not in fields:
-            raise status.bad_request(f"field label not supported: {term.replace('!', '=').split('=')[0]}")
+        field = term.replace("!", "=").partition("=")[0]
+        if field not in fields:
+            known = ", ".join(status.go_quote(name) for name in fields)
+            raise status.bad_request(f"{status.go_quote(field)} is not a known field selector: only {known}")
         if not _holds(term, fields):
             return False
     return all(_holds(term, labels) for term in _terms(query.get("labelSelector", "")))
+
+
+def exact(selector: str, field: str) -> str:
+    """Return the value that a field selector demands of a field, or "" where it demands none."""
+    terms = (term.partition("=") for term in _terms(selector) if "!=" not in term)
+    return next((value.lstrip("=").strip() for key, _, value in terms if key.strip() == field), "")
 
 
 def _terms(selector: str) -> list[str]:

@@ -172,9 +172,10 @@ def forbidden_resource(group: str, resource: str, name: str, why: str) -> Refusa
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause], *, unread: bool = False) -> Refusal:
     """The object breaks rules of its kind."""
-    listed = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
+    sentences = dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes)  # each is said once
+    listed = ", ".join(sentences)
     message = (
-        f"{_qualified(kind.name, kind)} {go_quote(name)} is invalid: {listed if len(causes) == 1 else f'[{listed}]'}"
+        f"{_qualified(kind.name, kind)} {go_quote(name)} is invalid: {listed if len(sentences) == 1 else f'[{listed}]'}"
     )
     details: dict[str, Any] = _details(name, kind.group, kind.name)
     details["causes"] = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]

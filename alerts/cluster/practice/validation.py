@@ -9,7 +9,7 @@ from alerts.cluster.practice.status import Cause
 from alerts.rbac import InvalidRules, parse
 
 _GROUP = "rbac.authorization.k8s.io"
-_RULE_FIELDS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+_RULE_FIELDS = ("apiGroups", "resources", "resourceNames", "nonResourceURLs")  # besides verbs, which are never left out
 _ROLE_REF = (("apiGroup", "APIGroup"), ("kind", "Kind"), ("name", "Name"))
 _FIELDS = {
     "ClusterRole": ("rules", "aggregationRule"),
@@ -47,12 +47,16 @@ def _rules(kind: Kind, rules: Any) -> Any:
         raise _malformed(kind, str(error)) from None
     if rules is None:
         return None
-    return [{field: rule[field] for field in _RULE_FIELDS if rule.get(field)} for rule in rules]
+    return [
+        {"verbs": rule.get("verbs")} | {field: rule[field] for field in _RULE_FIELDS if rule.get(field)}
+        for rule in rules
+    ]
 
 
 def _subject(subject: Manifest) -> Manifest:
     group = {"apiGroup": _GROUP} if subject.get("kind") in {"User", "Group"} else {}
-    return {key: value for key, value in (group | subject).items() if value}
+    kept = {key: value for key, value in (group | subject).items() if value}
+    return {"kind": "", "name": ""} | kept
 
 
 def _mapping(kind: Kind, field: str, value: Any) -> Manifest:
@@ -73,7 +77,7 @@ def check(kind: Kind, manifest: Manifest, old: Manifest | None = None) -> None:
     if "roleRef" in manifest:
         causes += _binding_causes(kind, manifest)
     if old is not None:
-        causes += _change_causes(manifest, old)
+        causes += _change_causes(kind, manifest, old)
     if causes:
         raise status.invalid(kind, manifest["metadata"].get("name", ""), causes)
 
@@ -132,12 +136,12 @@ def _binding_causes(kind: Kind, manifest: Manifest) -> Iterator[Cause]:
             yield Cause(f"{place}.namespace", "FieldValueRequired", "Required value")
 
 
-def _change_causes(manifest: Manifest, old: Manifest) -> Iterator[Cause]:
+def _change_causes(kind: Kind, manifest: Manifest, old: Manifest) -> Iterator[Cause]:
     uid = manifest["metadata"].get("uid")
     if uid != old["metadata"]["uid"]:
-        yield Cause(
-            "metadata.uid", "FieldValueInvalid", f"Invalid value: {status.go_quote(str(uid))}: field is immutable"
-        )
+        why = f"Invalid value: {status.go_quote(str(uid))}: field is immutable"
+        # The generic checks of an update find it, and those of the RBAC kinds find it again.
+        yield from [Cause("metadata.uid", "FieldValueInvalid", why)] * (2 if kind.name in RBAC_KINDS else 1)
     if "roleRef" in old and manifest.get("roleRef") != old["roleRef"]:
         reference = manifest.get("roleRef", {})
         shown = ",".join(f'"{key}":{status.go_quote(reference.get(field, ""))}' for field, key in _ROLE_REF)

@@ -31,11 +31,11 @@ CONTROLLERS = (
 
 @dataclass(frozen=True)
 class AuditWebhook:
-    """Where the API server posts its audit events: an https address, the bearer token, and the authority to trust."""
+    """Where the API server posts its audit events: the kubeconfig's text, and the authority its system trusts."""
 
-    url: str
-    token: str
+    kubeconfig: str
     certificate_authority: Path
+    flags: Sequence[str] = ("--audit-webhook-batch-max-wait=200ms", "--audit-webhook-initial-backoff=1s")
 
 
 @dataclass
@@ -46,6 +46,8 @@ class ControlPlane:
     certificate_authority: str
     folder: Path
     tokens: dict[str, str] = field(default_factory=dict)
+    _events: list[dict[str, Any]] = field(default_factory=list)
+    _read: int = 0  # bytes of the audit log
 
     @property
     def audit_log(self) -> Path:
@@ -54,9 +56,14 @@ class ControlPlane:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the audit events logged so far."""
-        if not self.audit_log.exists():
-            return []
-        return [json.loads(line) for line in self.audit_log.read_text().splitlines()]
+        if self.audit_log.exists():
+            with self.audit_log.open("rb") as log:
+                log.seek(self._read)
+                for line in log:
+                    if line.endswith(b"\n"):  # else it is still being written
+                        self._events.append(json.loads(line))
+                        self._read += len(line)
+        return self._events
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body of what the API answers the administrator, or (0, b"") where it does not answer."""
@@ -70,6 +77,15 @@ class ControlPlane:
             return 0, b""
         finally:
             connection.close()
+
+    def kubectl(self, *arguments: str) -> str:
+        """Return what kubectl prints to the administrator.
+
+        Raises CalledProcessError.
+        """
+        program = binaries.require("kubectl")
+        command = [str(program), f"--kubeconfig={self.kubeconfig()}", f"--cache-dir={self.folder}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def kubeconfig(self, user: str = "admin") -> Path:
         """Write a kubeconfig for a user, and return its file."""
@@ -114,7 +130,11 @@ def _controllers_ready(plane: ControlPlane) -> bool:
 
 @contextmanager
 def start(
-    *, users: Mapping[str, Sequence[str]] | None = None, webhook: AuditWebhook | None = None, controllers: bool = True
+    *,
+    users: Mapping[str, Sequence[str]] | None = None,
+    audit_policy: Path = AUDIT_POLICY,
+    webhook: AuditWebhook | None = None,
+    controllers: bool = True,
 ) -> Iterator[ControlPlane]:
     """Run a control plane while the context lasts.
 
@@ -141,8 +161,11 @@ def start(
         api_server = stack.enter_context(
             processes.running(
                 programs["kube-apiserver"],
-                *_api_server_flags(folder, authority, port, etcd_port, webhook),
+                *_api_server_flags(folder, authority, port, etcd_port),
+                f"--audit-policy-file={audit_policy}",
+                *_webhook_flags(folder, webhook),
                 log=folder / "kube-apiserver.log",
+                environment={"SSL_CERT_FILE": str(webhook.certificate_authority)} if webhook else {},
             )
         )
         processes.await_ready(api_server, lambda: plane.get("/readyz")[0] == 200, folder / "kube-apiserver.log")
@@ -163,12 +186,10 @@ def _etcd_flags(folder: Path, port: int) -> list[str]:
     ]
 
 
-def _api_server_flags(
-    folder: Path, authority: certificates.Authority, port: int, etcd_port: int, webhook: AuditWebhook | None
-) -> list[str]:
+def _api_server_flags(folder: Path, authority: certificates.Authority, port: int, etcd_port: int) -> list[str]:
     server = authority.sign_server("kube-apiserver")
     accounts_key = certificates.signing_key(folder / "service-accounts.key")
-    flags = [
+    return [
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
@@ -183,22 +204,17 @@ def _api_server_flags(
         "--service-cluster-ip-range=10.96.0.0/24",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
-        f"--audit-policy-file={AUDIT_POLICY}",
         f"--audit-log-path={folder / 'audit.jsonl'}",
     ]
-    if webhook is not None:
-        config = _kubeconfig(
-            folder / "audit-webhook.kubeconfig",
-            server=webhook.url,
-            authority=webhook.certificate_authority,
-            token=webhook.token,
-        )
-        flags += [
-            f"--audit-webhook-config-file={config}",
-            "--audit-webhook-batch-max-wait=200ms",
-            "--audit-webhook-initial-backoff=1s",
-        ]
-    return flags
+
+
+def _webhook_flags(folder: Path, webhook: AuditWebhook | None) -> list[str]:
+    if webhook is None:
+        return []
+    config = folder / "audit-webhook.kubeconfig"
+    config.write_text(webhook.kubeconfig)
+    config.chmod(0o600)
+    return [f"--audit-webhook-config-file={config}", *webhook.flags]
 
 
 @contextmanager

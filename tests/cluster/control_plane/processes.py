@@ -1,9 +1,10 @@
 """Programs of a control plane as child processes: logged, awaited, and never left behind."""
 
+import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,11 +22,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(program: Path, *flags: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    program: Path, *flags: str, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the program while the context lasts. The kernel kills it should this thread die first (PR_SET_PDEATHSIG)."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", str(program), *flags],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -33,12 +37,8 @@ def running(program: Path, *flags: str, log: Path) -> Iterator[subprocess.Popen[
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it has nothing to save, and an orderly end takes an API server five seconds
+        process.wait()
 
 
 def await_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, seconds: float = 60) -> None:
