@@ -84,13 +84,12 @@ class Filter:
             number = word.upper().removeprefix("RC-")
             by_number = Q(pk=int(number)) if _is_key(number) else Q()
             found = found.filter(Q(title__icontains=word) | Q(actor__icontains=word) | by_number)
-        # What came back after somebody believed it was over goes first.
-        found = found.annotate(returned=_RETURNED)
         if self.muted != "any":
             # Nobody muted that it comes back.
             shown = Q(muted_by=None) | Q(_RETURNED)
             found = found.exclude(shown) if self.muted == "only" else found.filter(shown)
-        return found.order_by("-returned", "-score", "-happened_at", "-pk")
+        # What came back after somebody believed it was over goes first.
+        return found.annotate(returned=_RETURNED).order_by("-returned", "-score", "-happened_at", "-pk")
 
     def rows(self, *, seen_by: User) -> list[list[int]]:
         """Return the rows of its list as keys of alerts: a rollout is one, its worst alert first.
