@@ -14,8 +14,8 @@ def alert(cluster: Cluster) -> Alert:
     return make_alert(cluster, "certkeeper-view", severity="medium", score=40, evidence_at="2026-11-23T17:53:00Z")
 
 
-def entered(cluster: Cluster, **changes: object) -> dict[str, object]:
-    scope = {"cluster": cluster.pk, "detection": "", "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"}
+def entered(at: Cluster, /, **changes: object) -> dict[str, object]:
+    scope = {"cluster": at.pk, "detection": "", "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"}
     return scope | {"days": 7, "reason": "A known release.", "action": "mute"} | changes
 
 
