@@ -1,4 +1,4 @@
-"""Known actors, mutes, and what alerts of one rollout have in common."""
+"""Known actors, mutes, saved views, and what alerts of one rollout have in common."""
 
 import datetime as dt
 
@@ -30,6 +30,21 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="SavedView",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=40)),
+                (
+                    "query",
+                    models.TextField(blank=True, default="", help_text="The query string, without what is the default"),
+                ),
+                ("shared", models.BooleanField(default=False)),
+            ],
+            options={
+                "ordering": ["name", "pk"],
+            },
+        ),
         migrations.AddField(
             model_name="alert",
             name="historical",
@@ -149,6 +164,17 @@ class Migration(migrations.Migration):
                 null=True, on_delete=django.db.models.deletion.PROTECT, related_name="alerts", to="alerts.mute"
             ),
         ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(fields=["cluster", "rollout_key"], name="alert_rollout"),
+        ),
+        migrations.AddField(
+            model_name="savedview",
+            name="owner",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="saved_views", to=settings.AUTH_USER_MODEL
+            ),
+        ),
         migrations.AddConstraint(
             model_name="knownactor",
             constraint=models.UniqueConstraint(fields=("cluster", "name"), name="known_actor_once_by_name"),
@@ -209,6 +235,10 @@ class Migration(migrations.Migration):
                 ),
                 name="mute_covers_critical_only_of_one_object_and_actor",
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.UniqueConstraint(fields=("owner", "name"), name="saved_view_once_by_name"),
         ),
         migrations.RunPython(permit, migrations.RunPython.noop),
     ]

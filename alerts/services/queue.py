@@ -7,12 +7,18 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from alerts import lifecycle
 from alerts.models import Alert, Watch
 from alerts.services import folding
 
-STATUSES = {"open": "Open", **{str(status): label for status, label in lifecycle.LABELS.items()}, "any": "Any status"}
+STATUSES = {
+    "open": "Open",
+    "overdue": "Overdue",
+    **{str(status): label for status, label in lifecycle.LABELS.items()},
+    "any": "Any status",
+}
 OWNERS = {
     "mine_or_unassigned": "Mine or unassigned",
     "mine": "Mine",
@@ -64,11 +70,7 @@ class Filter:
 
     def alerts(self, *, seen_by: User) -> QuerySet[Alert]:
         """Return the alerts it lets through: the worst first, and of equals the newest."""
-        found = Alert.objects.select_related("cluster", "assignee", "object")
-        if self.status == "open":
-            found = found.exclude(status=lifecycle.Status.CLOSED)
-        elif self.status != "any":
-            found = found.filter(status=self.status)
+        found = _in_status(self.status).select_related("cluster", "assignee", "object")
         if self.owner != "any":
             mine, nobodys = Q(assignee=seen_by), Q(assignee=None)
             found = found.filter({"mine": mine, "unassigned": nobodys}.get(self.owner, mine | nobodys))
@@ -137,6 +139,13 @@ class Filter:
             if (value := getattr(self, name))
         ]
         return chips
+
+
+def _in_status(status: str) -> QuerySet[Alert]:
+    if status in {"open", "overdue"}:
+        still = Alert.objects.open()
+        return still.filter(respond_by__lt=timezone.now()) if status == "overdue" else still
+    return Alert.objects.all() if status == "any" else Alert.objects.filter(status=status)
 
 
 def _is_key(text: str) -> bool:
