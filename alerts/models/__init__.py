@@ -12,6 +12,7 @@ from alerts.models.mute import Mute
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
 from alerts.models.revocation import Revocation
+from alerts.models.saved_view import SavedView
 from alerts.models.stakeholder import Channel, Stakeholder
 from alerts.models.step import Answer, Step
 from alerts.models.watch import Watch
@@ -34,6 +35,7 @@ __all__ = [
     "NoteRevision",
     "Notification",
     "Revocation",
+    "SavedView",
     "Stakeholder",
     "Step",
     "Watch",

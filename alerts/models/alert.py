@@ -87,7 +87,10 @@ class Alert(models.Model):
                 name="alert_closed_with_a_verdict",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["status", "-score"], name="alert_queue")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "-score"], name="alert_queue"),
+            models.Index(fields=["cluster", "rollout_key"], name="alert_rollout"),
+        ]
         permissions: ClassVar = [
             ("triage_alert", "May take, answer, note, notify and close alerts"),
             ("revoke_role", "May revoke roles on clusters"),

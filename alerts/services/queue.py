@@ -7,12 +7,18 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from alerts import lifecycle
 from alerts.models import Alert, Watch
 from alerts.services import folding
 
-STATUSES = {"open": "Open", **{str(status): label for status, label in lifecycle.LABELS.items()}, "any": "Any status"}
+STATUSES = {
+    "open": "Open",
+    "overdue": "Overdue",
+    **{str(status): label for status, label in lifecycle.LABELS.items()},
+    "any": "Any status",
+}
 OWNERS = {
     "mine_or_unassigned": "Mine or unassigned",
     "mine": "Mine",
@@ -64,11 +70,7 @@ class Filter:
 
     def alerts(self, *, seen_by: User) -> QuerySet[Alert]:
         """Return the alerts it lets through: the worst first, and of equals the newest."""
-        found = Alert.objects.select_related("cluster", "assignee", "object")
-        if self.status == "open":
-            found = found.exclude(status=lifecycle.Status.CLOSED)
-        elif self.status != "any":
-            found = found.filter(status=self.status)
+        found = _in_status(self.status).select_related("cluster", "assignee", "object")
         if self.owner != "any":
             mine, nobodys = Q(assignee=seen_by), Q(assignee=None)
             found = found.filter({"mine": mine, "unassigned": nobodys}.get(self.owner, mine | nobodys))
@@ -84,13 +86,12 @@ class Filter:
             number = word.upper().removeprefix("RC-")
             by_number = Q(pk=int(number)) if _is_key(number) else Q()
             found = found.filter(Q(title__icontains=word) | Q(actor__icontains=word) | by_number)
-        # What came back after somebody believed it was over goes first.
-        found = found.annotate(returned=_RETURNED)
         if self.muted != "any":
             # Nobody muted that it comes back.
             shown = Q(muted_by=None) | Q(_RETURNED)
             found = found.exclude(shown) if self.muted == "only" else found.filter(shown)
-        return found.order_by("-returned", "-score", "-happened_at", "-pk")
+        # What came back after somebody believed it was over goes first.
+        return found.annotate(returned=_RETURNED).order_by("-returned", "-score", "-happened_at", "-pk")
 
     def rows(self, *, seen_by: User) -> list[list[int]]:
         """Return the rows of its list as keys of alerts: a rollout is one, its worst alert first.
@@ -138,6 +139,13 @@ class Filter:
             if (value := getattr(self, name))
         ]
         return chips
+
+
+def _in_status(status: str) -> QuerySet[Alert]:
+    if status in {"open", "overdue"}:
+        still = Alert.objects.open()
+        return still.filter(respond_by__lt=timezone.now()) if status == "overdue" else still
+    return Alert.objects.all() if status == "any" else Alert.objects.filter(status=status)
 
 
 def _is_key(text: str) -> bool:

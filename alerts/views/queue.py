@@ -5,15 +5,15 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from alerts import lifecycle
 from alerts.lifecycle import MoveRefused, Verdict
-from alerts.models import Alert, Cluster
+from alerts.models import Alert, Cluster, SavedView
 from alerts.services import queue as triage_queue
-from alerts.services import workflow
+from alerts.services import saved_views, workflow
 from alerts.views.request import Request, check_may
 
 ROWS_A_PAGE = 50
@@ -60,6 +60,31 @@ def bulk(request: Request) -> HttpResponse:
     return redirect(reverse("alerts:queue") + view.but())
 
 
+@require_POST
+def save_view(request: Request) -> HttpResponse:
+    """Keep the filter under a name; whoever may look may do that."""
+    view = triage_queue.Filter.of(QueryDict(request.POST.get("view", "")))
+    shared = request.POST.get("shared") == "on" and request.user.has_perm("alerts.triage_alert")
+    try:
+        kept = saved_views.save(view, request.POST.get("name", ""), shared=shared, by=request.user)
+        messages.success(request, f"The view {kept.name} was saved.")
+    except saved_views.ViewRefused as refused:
+        messages.error(request, str(refused))
+    return redirect(reverse("alerts:queue") + view.but())
+
+
+@require_POST
+def remove_view(request: Request, pk: int) -> HttpResponse:
+    """Remove one's own view."""
+    found = get_object_or_404(SavedView, pk=pk)
+    try:
+        saved_views.remove(found, by=request.user)
+        messages.success(request, f"The view {found.name} was removed.")
+    except saved_views.ViewRefused as refused:
+        messages.error(request, str(refused))
+    return redirect("alerts:queue")
+
+
 def _apply(request: Request, pk: str) -> tuple[str, str]:
     """Apply the chosen action to one alert; return its reference and what stood in the way, if anything did."""
     alert = Alert.objects.filter(pk=int(pk)).first()
@@ -87,6 +112,8 @@ def _context(request: Request, query: QueryDict) -> dict[str, Any]:
         "view": view,
         "page": page,
         "rows": triage_queue.loaded(list(page.object_list)),
+        "views": (views := saved_views.offered(view, to=request.user)),
+        "known_view": any(each.current for each in views),
         "muted_count": view.muted_count(seen_by=request.user),
         "with_muted": view.but(muted="any"),
         "chips": view.chips(),

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     "/", "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",
-    "/clusters/prod-eu", "/stakeholders", "/mailbox",
+    "/clusters/prod-eu", "/stakeholders", "/mailbox", "alert/mute", "/mutes", "/known-actors",
+    "/known-actors/new?preset=helm", "/?severity=high",
 ]  # fmt: skip
 
 

@@ -19,9 +19,8 @@ CERTKEEPER = Scope(object="ClusterRole certkeeper-*")
 
 
 def begin(scope: Scope, by: User, **changes: Any) -> Mute:
-    return mutes.begin(
-        scope, **({"reason": "A known release.", "days": 7, "covers_critical": False, "by": by} | changes)
-    )
+    values: dict[str, Any] = {"reason": "A known release.", "days": 7, "covers_critical": False, "by": by}
+    return mutes.begin(scope, **(values | changes))
 
 
 def opened(cluster: Cluster, name: str, **fields: Any) -> Alert:
@@ -99,7 +98,8 @@ def test_a_mute_of_one_object_and_actor_hides_even_critical_where_that_is_confir
     "change", [{"cluster": None}, {"actor": "ci-*"}, {"actor": ""}, {"object": "ClusterRole *"}, {"object": ""}]
 )
 def test_anything_wider_cannot_hide_critical_alerts(cluster: Cluster, ana: User, change: dict[str, Any]) -> None:
-    values = {"cluster": cluster, "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"} | change
+    values: dict[str, Any] = {"cluster": cluster, "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"}
+    values |= change
     if not (values["actor"] or values["object"]):
         values["detection"] = "cluster_role_created"
     with pytest.raises(MuteRefused, match="without \\*"):
@@ -157,13 +157,14 @@ def test_it_can_be_ended_early_and_its_open_alerts_brought_back(cluster: Cluster
 
 
 def test_the_preview_counts_what_it_would_have_hidden(cluster: Cluster, ana: User) -> None:
-    for name, fields in {
+    alerts: dict[str, dict[str, Any]] = {
         "certkeeper-a": {},
         "certkeeper-b": {"severity": "critical"},
         "certkeeper-c": {"opened_at": timezone.now() - timedelta(days=31)},
         "certkeeper-d": {},
         "other": {},
-    }.items():
+    }
+    for name, fields in alerts.items():
         opened(cluster, name, **fields)
     caught = Alert.objects.get(title__contains="certkeeper-d")
     for key in ("creator", "permissions", "use", "policies", "remedy", "revoke", "watch", "tell"):

@@ -21,6 +21,7 @@ from alerts.models import (
     KnownActor,
     Mute,
     Notification,
+    SavedView,
     Stakeholder,
 )  # fmt: skip
 from alerts.services import workflow
@@ -33,6 +34,7 @@ CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
     "revoke_plan", "revoke_call_off", "revoke_check", "retry", "watch", "end_watch", "test_message",
     "remove_stakeholder", "remove_channel", "investigate", "examine_again", "end_mute", "switch_known_actor",
+    "save_view", "remove_view",
 }  # fmt: skip
 
 
@@ -89,6 +91,8 @@ def pages(alert: Alert) -> dict[str, str]:
     channel.set_secret("xoxb-secret")
     channel.save()
     objects = {"alert": alert.pk, "role": alert.object_id, "note": alert.notes.get().pk, "channel": channel.pk}
+    SavedView.objects.create(owner=User.objects.get(username="ana"), name=HOSTILE[:40], query="search=x", shared=True)
+    objects |= {"view": SavedView.objects.get().pk}
     objects |= {"mute": Mute.objects.get().pk, "known-actor": KnownActor.objects.get().pk}
     objects |= {"stakeholder": Stakeholder.objects.get().pk, "notification": Notification.objects.get().pk}
     addresses = {}

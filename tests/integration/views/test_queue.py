@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.lifecycle import Verdict
-from alerts.models import Alert, Cluster
+from alerts.models import Alert, Cluster, SavedView
 from alerts.services import workflow
 from tests.factories import make_alert
 
@@ -158,3 +158,36 @@ def test_history_is_no_news(as_ana: Client, worst: Alert, mildest: Alert) -> Non
     Alert.objects.filter(pk=mildest.pk).update(historical=True)
     assert "new alert" not in as_ana.get(f"/newcomers?since={worst.pk}").content.decode()
     assert "From history" in as_ana.get(QUEUE).content.decode()
+
+
+def test_a_view_is_kept_under_a_name_shared_and_removed(as_ana: Client, as_vic: Client, worst: Alert) -> None:
+    query = "severity=critical&owner=any"
+    assert "Save this view…" in as_ana.get(f"{QUEUE}?{query}").content.decode()
+    as_ana.post("/views", {"view": query, "name": " Grave  ones ", "shared": "on"})
+    page = as_ana.get(f"{QUEUE}?{query}").content.decode()
+    assert '<a href="/?owner=any&amp;severity=critical" aria-current="page">Grave ones</a>' in page
+    assert "Save this view…" not in page
+    assert "Grave ones (ana)" in as_vic.get(QUEUE).content.decode()
+    kept = SavedView.objects.get()
+    assert "Only its owner may remove" in as_vic.post(f"/views/{kept.pk}/remove", follow=True).content.decode()
+    assert "was removed" in as_ana.post(f"/views/{kept.pk}/remove", follow=True).content.decode()
+    assert not SavedView.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 41, "Overdue"])
+def test_a_view_without_a_name_of_its_own_is_refused(as_ana: Client, name: str) -> None:
+    page = as_ana.post("/views", {"view": "severity=low", "name": name}, follow=True).content.decode()
+    assert "name" in page.split('id="messages"')[1].split("</div>")[0]
+    assert not SavedView.objects.exists()
+
+
+def test_a_viewers_view_is_nobody_elses(as_vic: Client, as_ana: Client) -> None:
+    as_vic.post("/views", {"view": "severity=low", "name": "Mild", "shared": "on"})
+    assert "Mild" not in as_ana.get(QUEUE).content.decode()
+
+
+def test_what_is_overdue_has_a_view(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    Alert.objects.filter(pk=worst.pk).update(respond_by=timezone.now())
+    page = as_ana.get(f"{QUEUE}?status=overdue").content.decode()
+    assert "metrics-scraper-v2 created" in page
+    assert "pod-log-reader created" not in page
