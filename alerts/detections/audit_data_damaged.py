@@ -64,4 +64,5 @@ def _made(cause: list[str], title: str, event: Event | None) -> Finding:
         namespace="",
         name="",
         uid="",
+        recurring=True,
     )

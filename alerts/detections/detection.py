@@ -13,6 +13,7 @@ class Finding:
     `cause` is what makes it that thing and no other: the same cause found again, in a repeated event or in another
     envelope, is the same finding. The object's name and uid are "" where they are unknown. `attempted` tells that it
     was refused, or that nobody knows whether it was carried out. `by` is who did it, where no event says so.
+    `recurring` tells that the same cause found in something new needs a person again, who may have closed its alert.
     """
 
     detection: str
@@ -25,6 +26,7 @@ class Finding:
     uid: str
     attempted: bool = False
     by: str = ""
+    recurring: bool = False
 
     @property
     def actor(self) -> str:

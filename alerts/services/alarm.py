@@ -9,7 +9,7 @@ from alerts import playbook
 from alerts.audit.visible import storable
 from alerts.detections import Finding
 from alerts.models import AccessObject, Activity, Alert, AuditEvent, Cluster, Step
-from alerts.services import folding, inventory
+from alerts.services import folding, inventory, workflow
 
 # Until the evidence is gathered, some seconds later: in the middle of the queue.
 _PROVISIONAL_SCORE = 50
@@ -42,10 +42,9 @@ def open_alert(
         },
     )
     if not new:
-        if row is not None:
-            add_event(alert, row)
-        else:
-            _happened(alert, happened_at)
+        more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
+        if more and finding.recurring and not alert.is_open():
+            workflow.reopen(alert, by=None, version=alert.version, reason="It happened again.")
         return alert, False
     if row is not None:
         alert.events.add(row)
@@ -55,13 +54,15 @@ def open_alert(
     return alert, True
 
 
-def add_event(alert: Alert, row: AuditEvent) -> None:
-    """Have an alert gain an event, and its evidence gathered again; one that it has already changes nothing."""
-    if not alert.events.filter(pk=row.pk).exists():
-        alert.events.add(row)
-        _happened(alert, row.at)
+def add_event(alert: Alert, row: AuditEvent) -> bool:
+    """Have an alert gain an event, and its evidence gathered again; return whether it was new to the alert."""
+    if alert.events.filter(pk=row.pk).exists():
+        return False
+    alert.events.add(row)
+    return _happened(alert, row.at)
 
 
-def _happened(alert: Alert, at: datetime) -> None:
+def _happened(alert: Alert, at: datetime) -> bool:
     locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
     Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, at))
+    return True

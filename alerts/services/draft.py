@@ -176,6 +176,8 @@ def _unknown(alert: Alert, questions: list[Item]) -> Iterator[str]:
 
 def _revoke(alert: Alert) -> str:
     """Return in a sentence whether the role still stands."""
+    if alert.object is None:
+        return "There is no role to revoke."
     states = Revocation.State
     revocation = alert.revocations.filter(requested_by__isnull=False).exclude(state=states.CALLED_OFF).first()
     step = next(step for step in alert.steps.all() if step.key == "revoke")

@@ -99,9 +99,13 @@ def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:
     """Store what is damaged, with the alert of that where it concerns RBAC or may, and return the alerts it opened."""
+    found = {each.sha256: each for each in damaged}
+    known = DamagedItem.objects.filter(cluster=batch.cluster, sha256__in=list(found))
+    for sha256 in known.values_list("sha256", flat=True):
+        del found[sha256]
     alerts: dict[str, tuple[Alert, bool]] = {}
     items = []
-    for each in damaged:
+    for each in found.values():
         item = _damaged(batch, each)
         for finding in _found_in(each, batch):
             if finding.fingerprint not in alerts:

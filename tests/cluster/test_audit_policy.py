@@ -18,6 +18,7 @@ from tests.cluster.control_plane.plane import ControlPlane
 from tests.cluster.scenarios import ROLES, role
 
 pytestmark = pytest.mark.control_plane
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 PASSWORD = base64.b64encode(b"hunter2").decode()
 
 
@@ -56,6 +57,7 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
         assert ask(running, "POST", "/api/v1/namespaces/default/events", event) == 201
         assert ask(running, "DELETE", "/api/v1/namespaces/default/events/e") == 200
         assert ask(running, "GET", "/version") == 200
+        assert ask(running, "POST", REVIEWS, {"spec": {"nonResourceAttributes": {"verb": "get", "path": "/"}}}) == 201
         assert ask(running, "DELETE", f"{ROLES}/recorded") == 200
         found = events(running, f"{ROLES}/recorded")
         raw = running.audit_log.read_text()
@@ -66,6 +68,8 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
         ("create", "secrets", "Metadata"),
         ("get", "secrets", "Metadata"),
         ("delete", "events", "Metadata"),
+        # Our canary: without its event nobody could tell silence from peace.
+        ("create", "selfsubjectaccessreviews", "Metadata"),
         ("delete", "clusterroles", "RequestResponse"),
     ]
     assert {each.stage for each in found} == {"ResponseComplete"}

@@ -251,6 +251,17 @@ def test_what_nobody_can_read_is_one_alert_a_day(cluster: Cluster) -> None:
     assert opened[0].damaged_items.count() == 3
 
 
+@time_machine.travel("2026-11-23T18:30:00Z")
+def test_new_damage_opens_a_closed_alert_again_and_the_same_does_not(cluster: Cluster) -> None:
+    (alert,) = take_in(cluster, b"{{{").opened
+    for body, status in ((b"{{{\n", Status.CLOSED), (b"nonsense", Status.IN_PROGRESS)):
+        Alert.objects.update(status=Status.CLOSED, verdict=Verdict.BENIGN, closed_at=alert.happened_at)
+        take_in(cluster, body)
+        alert.refresh_from_db()
+        assert alert.status == status
+    assert alert.activities.filter(kind="reopened").count() == 1
+
+
 def test_damage_elsewhere_is_kept_and_no_alert(cluster: Cluster) -> None:
     event = as_bytes(reading() | {"verb": "patch", "requestObject": 0})
     take_in(cluster, event_list(event.replace(b'"requestObject":0', b'"requestObject":{{{')))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from alerts import rbac
 from alerts.models import AccessVersion, Activity, Alert, Batch, Cluster
 from alerts.services import inbox, intake, inventory, reconciliation
 from tests.unit.audit.events import RULES, UID, creation, event_list, metadata_only, role
@@ -232,6 +233,22 @@ def test_aggregation_is_no_alarm_and_what_hides_behind_it_is(listed: Listed) -> 
     hidden = echo | {"metadata": whole["metadata"] | {"resourceVersion": "3"}, "rules": [*RULES, EVERYTHING]}
     (alert,) = listed(role(), part, hidden)
     assert alert.title == "ClusterRole whole changed without an audit event"
+
+
+def test_a_default_put_back_is_no_alarm_and_a_widened_one_is(listed: Listed) -> None:
+    shipped = rbac.default_roles()["system:discovery"]
+    rules = [rule.manifest() for rule in shipped.rules]
+
+    def default(version: str, *more: dict[str, Any]) -> dict[str, Any]:
+        manifest = role("system:discovery", uid=OTHER, resourceVersion=version, labels=dict(shipped.labels))
+        return manifest | {"rules": [*rules, *more]}
+
+    assert listed(role(), default("1")) == []
+    (alert,) = listed(role(), default("2", EVERYTHING))
+    assert alert.title == "ClusterRole system:discovery changed without an audit event"
+    assert listed(role(), default("3")) == []
+    found = AccessVersion.objects.filter(object__name="system:discovery").order_by("at")
+    assert list(found.values_list("explanation", flat=True)) == ["default", "", "default"]
 
 
 def test_an_event_that_comes_late_is_told_to_the_alert(cluster: Cluster, listed: Listed) -> None:

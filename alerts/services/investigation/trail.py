@@ -10,6 +10,7 @@ from typing import Any
 
 from alerts import rbac
 from alerts.audit.visible import visible
+from alerts.cluster.kinds import ObjectReference
 from alerts.detections import audit_data_damaged, audit_stream_silent, unaudited_change
 from alerts.models import AccessVersion, AuditEvent, Batch, DamagedItem
 from alerts.services import reconciliation
@@ -77,7 +78,7 @@ def _unaudited(case: Case, known: int) -> dict[str, Any]:
     if version is None:
         late: Pairs = [["strong", alert.actor or "Somebody"], ["", " did this: the audit event came, but late."]]
         return _fields(max(known, TOUCHED), "its audit event came late", late, _creator("The audit event came late."))
-    before = reconciliation.known_before(version)
+    named, before = version.object, reconciliation.known_before(version)
     lines = _differences(before, version)
     if version.deletion:
         floor, factor = GONE, "no audit event tells who removed it"
@@ -87,7 +88,7 @@ def _unaudited(case: Case, known: int) -> dict[str, Any]:
         floor, factor = TOUCHED, "no audit event tells who touched it; nothing of what it grants changed"
     story: Pairs = [
         ["", "The cluster shows that "],
-        ["strong", str(version.object)],
+        ["strong", str(named)],
         ["", f" {_deed(before, version)}, and "],
         ["strong", "no audit event"],
         ["", " says by whom."],
@@ -98,9 +99,10 @@ def _unaudited(case: Case, known: int) -> dict[str, Any]:
         lines=lines or [["", "Nothing of what it grants changed."]],
         todo=[
             "Ask the API server’s own log for “Error in audit plugin” and “audit events” in that time.",
-            "kubectl get with --show-managed-fields names the client that wrote last, where it went through the API.",
+            "Read the object with the command below: managedFields names the client that wrote last through the API.",
             "Look at who can reach etcd, and at who restored a backup: such writes leave no audit event.",
         ],
+        command=f"kubectl get --raw {ObjectReference(named.kind, named.namespace, named.name).path}",
     )
     return _fields(max(floor, known), factor, story, creator)
 
@@ -150,7 +152,7 @@ def _in_between(case: Case, before: AccessVersion | None, version: AccessVersion
     aside = Batch.objects.filter(cluster=case.cluster, state=Batch.State.QUARANTINED, **received).count()
     return [
         ["Damaged meanwhile", f"{damaged} audit events"],
-        ["Not examined meanwhile", f"{aside} batches: the event may be in one of them" if aside else "0 batches"],
+        ["Set aside meanwhile", f"{aside} batches: the event may be in one of them" if aside else "0 batches"],
     ]
 
 
@@ -235,8 +237,9 @@ def _creator(
     facts: Pairs | None = None,
     lines: Pairs | None = None,
     todo: Iterable[str] = (),
+    command: str = "",
 ) -> dict[str, Any]:
-    trail = {"facts": facts or [], "lines": lines or [], "todo": list(todo)}
+    trail = {"facts": facts or [], "lines": lines or [], "todo": list(todo), "command": command}
     return {"summary": summary, "chips": chips or [["high", "Unknown"]], "trail": trail}
 
 

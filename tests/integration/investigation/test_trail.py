@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from alerts.detections import audit_stream_silent
 from alerts.models import AccessObject, AccessVersion, Alert, Cluster
 from alerts.services import alarm, draft, inbox, intake, reconciliation, stream
-from alerts.services.stream import audit_stream_silent
 from tests.recorded import gathered, told
 from tests.unit.audit.events import RULES, as_bytes, creation, event_list, role
 

@@ -10,7 +10,7 @@ from alerts.detections.detection import Finding
 from tests.unit.audit.events import as_bytes, creation, decoded, event_list, reading
 
 RECEIVED = datetime(2026, 11, 23, 18, tzinfo=UTC)
-CUT = {"annotations": {"audit.k8s.io/truncated": "true"}}
+CUT: dict[str, Any] = {"annotations": {"audit.k8s.io/truncated": "true"}}
 
 
 def salvaged(event: dict[str, Any]) -> Event:

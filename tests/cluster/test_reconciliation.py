@@ -1,0 +1,104 @@
+"""What no audit event tells is found on a real API server, and what its controllers do is no alarm."""
+
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from alerts.models import AccessVersion, Cluster
+from alerts.services import inbox, intake, inventory, reconciliation, stream
+from tests.cluster.conftest import APIServer
+from tests.cluster.scenarios import GET_PODS, ROLES, role
+from tests.unit.audit.events import event_list
+
+
+@pytest.fixture
+def asked(api_server: APIServer, cluster: Cluster) -> Cluster:
+    """The cluster behind the API server, which was listed and sent events before."""
+    cluster.api_address, cluster.certificate_authority = api_server.address, api_server.certificate_authority
+    cluster.readable = cluster.private_address_allowed = True
+    cluster.set_api_token(api_server.tokens["admin"])
+    cluster.last_event_at = timezone.now()
+    cluster.save()
+    assert inventory.refresh(cluster), cluster.inventory_error
+    return cluster
+
+
+def event_of(api_server: APIServer, audit_id: str) -> dict[str, Any]:
+    """Return the event of a request, which an API server logs a moment after it answers."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = [event for event in api_server.events() if event["auditID"] == audit_id]
+        if found or time.monotonic() > deadline:
+            return found[-1]
+        time.sleep(0.02)
+
+
+def take_in(cluster: Cluster, *events: dict[str, Any]) -> None:
+    batch, _ = inbox.store_leased(cluster, event_list(*events))
+    assert not intake.examine(batch).error
+
+
+def opened(cluster: Cluster) -> list[str]:
+    """List the cluster, and return the titles of the alerts that open when the grace is over."""
+    assert inventory.refresh(cluster), cluster.inventory_error
+    with time_machine.travel(timezone.now() + reconciliation.grace() + timedelta(seconds=1)):
+        return sorted(alert.title for alert in reconciliation.reconcile(cluster))
+
+
+def test_only_what_no_event_told_is_an_alert(api_server: APIServer, asked: Cluster) -> None:
+    for name in ("told", "hidden"):
+        code, _ = api_server.ask("POST", ROLES, role(f"reconcile-{name}"), audit_id=f"reconcile-{name}")
+        assert code == 201
+    take_in(asked, event_of(api_server, "reconcile-told"))
+    assert opened(asked) == ["ClusterRole reconcile-hidden appeared without an audit event"]
+    for name in ("told", "hidden"):
+        code, _ = api_server.ask("DELETE", f"{ROLES}/reconcile-{name}", audit_id=f"reconcile-{name}-gone")
+        assert code == 200
+    take_in(asked, event_of(api_server, "reconcile-told-gone"))
+    assert opened(asked) == ["ClusterRole reconcile-hidden vanished without an audit event"]
+    assert opened(asked) == []
+
+
+def test_an_aggregation_echo_is_no_alarm_even_when_nobody_tells_of_it(api_server: APIServer, asked: Cluster) -> None:
+    part = role("reconcile-part") | {"rules": [{"apiGroups": ["reconcile.test"], "resources": ["x"], "verbs": ["get"]}]}
+    part["metadata"]["labels"] = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert api_server.ask("POST", ROLES, part, audit_id="reconcile-part")[0] == 201
+    deadline = time.monotonic() + 10
+    while not all(
+        "reconcile.test" in json.dumps(api_server.ask("GET", f"{ROLES}/{name}")) for name in ("view", "admin")
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    take_in(asked, event_of(api_server, "reconcile-part"))
+    try:
+        assert opened(asked) == []
+        echoes = AccessVersion.objects.filter(explanation="aggregation")
+        assert {"view", "admin"} <= set(echoes.values_list("object__name", flat=True))
+    finally:
+        api_server.ask("DELETE", f"{ROLES}/reconcile-part")
+
+
+def test_a_replacement_by_the_same_name_is_an_alert(api_server: APIServer, asked: Cluster) -> None:
+    api_server.ask("POST", ROLES, role("reconcile-again"), audit_id="reconcile-again-1")
+    take_in(asked, event_of(api_server, "reconcile-again-1"))
+    api_server.ask("DELETE", f"{ROLES}/reconcile-again")
+    again = role("reconcile-again") | {"rules": GET_PODS}
+    api_server.ask("POST", ROLES, again, audit_id="reconcile-again-2")
+    take_in(asked, event_of(api_server, "reconcile-again-2"))
+    try:
+        assert opened(asked) == ["ClusterRole reconcile-again vanished without an audit event"]
+    finally:
+        api_server.ask("DELETE", f"{ROLES}/reconcile-again")
+
+
+def test_a_canary_is_recorded_under_its_own_audit_id(api_server: APIServer, asked: Cluster) -> None:
+    canary = stream.send_canary(asked)
+    assert canary is not None, asked.canary_error
+    take_in(asked, event_of(api_server, canary.audit_id))
+    canary.refresh_from_db()
+    assert canary.seen_at is not None
