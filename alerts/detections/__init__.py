@@ -1,17 +1,56 @@
-"""The patterns we look for, one module each: plain Python over one event at a time."""
+"""The patterns we look for, one module each: plain Python over one event at a time.
+
+An event is found once for the object it is about: of several detections that look at changes of a role, the one that
+says most. Whom somebody impersonated is found besides.
+"""
 
 from collections.abc import Iterator
 
 from alerts.audit.event import Event
-from alerts.detections import cluster_role_created
-from alerts.detections.detection import Finding
+from alerts.detections import (
+    binding_changed,
+    binding_created,
+    certificate_approved,
+    cluster_role_created,
+    default_role_tampered,
+    escalation_refused,
+    powerful_impersonation,
+    role_aggregated,
+    role_created,
+    role_deleted,
+    role_widened,
+    token_issued,
+)
+from alerts.detections.detection import NOTHING_KNOWN, Finding, Known
+from alerts.detections.identity import Identity
 
-__all__ = ["Finding", "examine"]
+__all__ = ["TECHNIQUES", "Finding", "Identity", "Known", "examine", "identity"]
 
-_DETECTIONS = (cluster_role_created,)
+_DETECTIONS = (
+    cluster_role_created,
+    role_created,
+    role_widened,
+    role_aggregated,
+    role_deleted,
+    binding_created,
+    binding_changed,
+    default_role_tampered,
+    escalation_refused,
+    powerful_impersonation,
+    token_issued,
+    certificate_approved,
+)
+TECHNIQUES = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
+_IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}
 
 
-def examine(event: Event) -> Iterator[Finding]:
+def examine(event: Event, known: Known = NOTHING_KNOWN) -> Iterator[Finding]:
     """Yield what every detection finds in an event."""
     for detection in _DETECTIONS:
-        yield from detection.examine(event)
+        yield from detection.examine(event, known)
+
+
+def identity(detection: str, event: Event) -> Identity | None:
+    """Return whose power a finding of that detection is about; None for roles and bindings, or where it is unknown."""
+    named = _IDENTITIES.get(detection)
+    return named(event) if named else None

@@ -1,7 +1,7 @@
 """From a batch to everything it causes: kept events, role versions, alerts, watches tripped. All of it or nothing."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -12,9 +12,10 @@ from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding
-from alerts.models import AccessObject, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
-from alerts.services import archive, inbox, inventory, investigation, mentions, watch
-from alerts.services.kept import row_of
+from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
+from alerts.services import archive, echoes, inbox, inventory, investigation, mentions, revocation, watch
+from alerts.services.kept import event_of, row_of
+from alerts.services.knowledge import Knowledge
 
 logger = logging.getLogger(__name__)
 
@@ -46,33 +47,40 @@ def examine(batch: Batch) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An event worth a row, the row, and what the detections found in it."""
+    """An event worth a row, the row, and what the detections found in it.
+
+    What is found in a write of a role or binding depends on the versions before it: None until those are recorded.
+    """
 
     event: Event
     row: AuditEvent
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] | None
 
 
 def _examine(batch: Batch) -> Outcome:
     decoded = decode(inbox.body(batch))
-    kept = _worth_keeping(decoded.events, batch)
+    known = Knowledge(batch.cluster)
+    kept = _worth_keeping(decoded.events, batch, known)
     mentioned = mentions.of(decoded.events)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
             return Outcome()
-        opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each)]
+        stored = _stored(batch.cluster, kept)
+        opened = [alert for each in stored for alert in _take_in(batch.cluster, each, known)]
+        echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
         _keep_damaged(batch, decoded.damaged)
         investigation.mark_due(batch.cluster, mentioned)
         _finish(locked, decoded, mentioned)
     return Outcome(opened=tuple(opened), kept=len(kept))
 
 
-def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
+def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge) -> list[_Kept]:
     found = []
     for event in events:
-        findings = tuple(detections.examine(event))
-        if findings or _changes_rbac(event):
+        if _changes_rbac(event):
+            found.append(_Kept(event, row_of(event, batch), None))
+        elif findings := tuple(detections.examine(event, known)):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
 
@@ -90,12 +98,32 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
 
 
-def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
+def _take_in(cluster: Cluster, kept: _Kept, known: Knowledge) -> list[Alert]:
     """Let an event have its effects, and return the alerts it opened."""
-    inventory.record(cluster, kept.event, kept.row)
+    findings = _found(cluster, kept.event, known) if kept.findings is None else kept.findings
+    version = inventory.record(cluster, kept.event, kept.row)
     watch.notice(cluster, kept.row)
-    opened = [_open(cluster, finding, kept.row) for finding in kept.findings]
+    opened = [_open(cluster, finding, kept.row) for finding in findings]
+    if version is not None:
+        known.forget()
+        opened += _judged_again(cluster, version, known)
     return [alert for alert in opened if alert is not None]
+
+
+def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:
+    found = detections.examine(event, known)
+    return [each for each in found if not (each.kind and revocation.ours(cluster, event, kind=each.kind))]
+
+
+def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[Alert | None]:
+    """Examine the next change of an object again, where what it changed from became known only now."""
+    later = version.object.versions.filter(at__gt=version.at, event__isnull=False).select_related("event")
+    following = later.order_by("at", "pk").first()
+    if following is None or following.event is None:
+        return
+    event = event_of(following.event)
+    for finding in _found(cluster, event, known) if event else ():
+        yield _open(cluster, finding, following.event)
 
 
 def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
@@ -108,7 +136,7 @@ def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
             "detection": finding.detection,
             "title": storable(finding.title),
             "attempted": finding.attempted,
-            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name else None,
+            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name and finding.kind else None,
             "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
             "actor": storable(finding.event.actor),
             "happened_at": row.at,
@@ -117,6 +145,7 @@ def _open(cluster: Cluster, finding: Finding, row: AuditEvent) -> Alert | None:
     )
     if not new:
         _add(alert, row)
+        _retitle(alert, storable(finding.title))
         return None
     alert.events.add(row)
     Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
@@ -130,6 +159,12 @@ def _add(alert: Alert, row: AuditEvent) -> None:
     alert.events.add(row)
     locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
     Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, row.at))
+
+
+def _retitle(alert: Alert, title: str) -> None:
+    """Say what happened as it is known now: what a change was from may have come later than the change."""
+    if alert.title != title and not alert.attempted:
+        Alert.objects.filter(pk=alert.pk).update(title=title, evidence_due=True)
 
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> None:
