@@ -40,7 +40,7 @@ _DETECTIONS = (
     token_issued,
     certificate_approved,
 )
-TECHNIQUES = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
+TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
 _IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}
 
 

@@ -14,7 +14,7 @@ from alerts.detections.detection import Finding, Known
 from alerts.detections.identity import Identity
 from alerts.detections.writes import day_of
 from alerts.rbac import Subject
-from alerts.rbac.subjects import MASTERS
+from alerts.rbac.subjects import AUTHENTICATED, MASTERS
 
 NAME = "powerful_impersonation"
 TECHNIQUES = ("T1134", "T1078")
@@ -36,7 +36,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     if event.impersonated_user is None and event.code != 403:
         return
     assumed = identity(event)
-    if assumed is None or assumed.subject.username == event.actor or not _powerful(assumed, known):
+    if assumed is None or _is_oneself(assumed, event) or not _powerful(assumed, known):
         return
     attempted = event.impersonated_user is None
     who = MASTERS if MASTERS in assumed.groups else assumed.subject.username or str(assumed.subject)
@@ -65,6 +65,12 @@ def identity(event: Event) -> Identity | None:
         return None
     kind, name = refusal[1], unquoted(refusal[2])
     return Identity(Subject("Group", name) if kind == "groups" else Subject.of_user(name))
+
+
+def _is_oneself(assumed: Identity, event: Event) -> bool:
+    """Tell whether somebody acted as themselves, and gave themselves no group that they are not in."""
+    same = assumed.subject.username == event.actor
+    return same and set(assumed.groups) <= {*(event.user.groups or ()), AUTHENTICATED}
 
 
 def _powerful(assumed: Identity, known: Known) -> bool:

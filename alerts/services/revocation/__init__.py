@@ -12,6 +12,7 @@ from alerts.services.revocation.ours import ours
 from alerts.services.revocation.planning import NothingToRevoke, current, finished, plan, plannable, unplanned, wanted
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
+from alerts.services.revocation.unplanned import unplannable
 
 __all__ = [
     "PAUSE",
@@ -36,6 +37,7 @@ __all__ = [
     "restore",
     "run",
     "stored",
+    "unplannable",
     "unplanned",
     "wanted",
 ]
