@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from django.utils import timezone
+
 from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
@@ -36,12 +38,13 @@ class Knowledge:
         """
         name, namespace = storable(event.name), storable(event.namespace)
         digest = AccessObject.digest_of(kind, namespace, name)
-        seen = AccessVersion.objects.filter(object__cluster=self.cluster, object__digest=digest, at__lt=event.at)
+        at = event.at or timezone.now()
+        seen = AccessVersion.objects.filter(object__cluster=self.cluster, object__digest=digest, at__lt=at)
         known = [each for each in seen.order_by("-at", "-pk") if each.deletion or each.manifest is not None]
         same = next((each for each in known if after is not None and _is(each, after)), None)
-        if same is not None and event.at is not None:
+        if same is not None:
             earlier = known[known.index(same) + 1 :]
-            listed = same.source == AccessVersion.Source.LISTING and event.at - same.at < _LISTING_LASTS
+            listed = same.source == AccessVersion.Source.LISTING and at - same.at < _LISTING_LASTS
             known = earlier if listed and earlier else [same]
         return known[0].manifest if known and not known[0].deletion else None
 

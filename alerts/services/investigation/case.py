@@ -159,8 +159,13 @@ class Case:
         """The role, or None where its rules are unknown."""
         about = self.alert.object
         if about is not None and about.kind in _BINDINGS:
-            return self.now.roles.get(self.ref) if self.ref else None
+            return self._bound_role(self.ref) if self.ref else None
         return self._role(self.manifest)
+
+    def _bound_role(self, ref: rbac.RoleRef) -> rbac.Role | None:
+        """Return the role that a binding refers to: one that was never seen as Kubernetes ships it, where it does."""
+        shipped = rbac.default_roles().get(ref.name) if ref.kind == "ClusterRole" and not self.listed else None
+        return self.now.roles.get(ref) or shipped
 
     @cached_property
     def role_before(self) -> rbac.Role | None:
@@ -190,7 +195,8 @@ class Case:
         if self.alert.attempted:
             return self.now
         if self.binding is not None:
-            return self.now.with_(self.binding)
+            unseen = self.role is not None and self.ref not in self.now.roles
+            return self.now.with_(self.binding, *([self.role] if self.role and unseen else []))
         if self.role is None:
             return self.now
         standing = {(each.kind, each.namespace, each.name) for each in self.now.bindings}
