@@ -1,6 +1,6 @@
 """Somebody acted as somebody powerful: with `--as` and `--as-group`, whatever the request was for.
 
-The audit log names both. Whom the impersonation of which was refused is only in the API server's answer.
+The audit log names both. Where the impersonation was refused, it is at best in the API server's answer who was meant.
 ATT&CK: T1134, Access Token Manipulation; T1078, Valid Accounts.
 """
 
@@ -27,24 +27,32 @@ _REFUSED = re.compile(
     r'impersonate(?:[:\w-]*) resource ',
     re.DOTALL,
 )  # fmt: skip
+# From 1.36 on the answer is about what was to be done, and does not say as whom (constrained impersonation, KEP-5284).
+_REFUSED_TO_ACT = re.compile(
+    rf"(?:[\w./-]+(?: {_QUOTED})? is )?forbidden: User {_QUOTED} cannot impersonate-on:[\w-]+:\w+ (?:resource|path) ",
+    re.DOTALL,
+)
 
 
 def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding where a powerful identity was impersonated, or somebody tried to. Those of a day are one."""
     if event.stage not in FINAL_STAGES:
         return
-    if event.impersonated_user is None and event.code != 403:
-        return
     assumed = identity(event)
-    if assumed is None or _is_oneself(assumed, event) or not _powerful(assumed, known):
-        return
+    if assumed is not None and not _is_oneself(assumed, event) and _powerful(assumed, known):
+        who = MASTERS if MASTERS in assumed.groups else assumed.subject.username or str(assumed.subject)
+        yield _finding(event, who)
+    elif assumed is None and event.code == 403 and _REFUSED_TO_ACT.match(_message(event)):
+        yield _finding(event, "")
+
+
+def _finding(event: Event, who: str) -> Finding:
     attempted = event.impersonated_user is None
-    who = MASTERS if MASTERS in assumed.groups else assumed.subject.username or str(assumed.subject)
     deed = "Attempt to impersonate" if attempted else "Impersonation of"
-    yield Finding(
+    return Finding(
         detection=NAME,
         cause=json.dumps([deed, event.actor, who, day_of(event)]),
-        title=f"{deed} {who}",
+        title=f"{deed} {who or 'somebody whom the log does not name'}",
         event=event,
         kind="",
         namespace="",
@@ -59,12 +67,15 @@ def identity(event: Event) -> Identity | None:
     assumed = event.impersonated_user
     if assumed is not None:
         return Identity(Subject.of_user(assumed.username), assumed.groups or ())
-    message = event.response_status.message if event.response_status else ""
-    refusal = _REFUSED.match(message)
-    if refusal is None or event.code != 403:
+    refusal = _REFUSED.match(_message(event)) if event.code == 403 else None
+    if refusal is None:
         return None
     kind, name = refusal[1], unquoted(refusal[2])
     return Identity(Subject("Group", name) if kind == "groups" else Subject.of_user(name))
+
+
+def _message(event: Event) -> str:
+    return event.response_status.message if event.response_status else ""
 
 
 def _is_oneself(assumed: Identity, event: Event) -> bool:

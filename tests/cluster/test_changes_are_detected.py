@@ -8,7 +8,7 @@ import pytest
 from alerts import detections
 from alerts.cluster.kinds import Manifest
 from alerts.detections.writes import KINDS
-from tests.cluster.conftest import APIServer
+from tests.cluster.conftest import REAL, APIServer
 from tests.cluster.scenarios import (
     ACCOUNTS,
     APPLY,
@@ -26,8 +26,10 @@ from tests.cluster.scenarios import (
 )  # fmt: skip
 from tests.cluster.test_creations_are_detected import EVERYTHING, event_of, wait_until_allowed
 from tests.unit.detections.examples import Seen
+from tests.unit.detections.test_certificate_approved import signing_request
 
 NAMESPACED = f"{RBAC}/namespaces/contract/roles"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 STRATEGIC = "application/strategic-merge-patch+json"
 ADMIN = {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}
 _numbers = count()
@@ -43,6 +45,17 @@ def found(
     assert answered == code, answer
     event = event_of(api_server, audit_id)
     return [(finding.detection, finding.title) for finding in detections.examine(event, Seen(*seen))]
+
+
+def asked_as(
+    api_server: APIServer, headers: dict[str, str], path: str = ROLES, *, by: str = "admin"
+) -> tuple[int, list[str]]:
+    """Make a read with these headers; return its code and the titles of what is found in it."""
+    audit_id = f"change {next(_numbers)}"
+    sent = {"Authorization": f"Bearer {api_server.tokens[by]}", "Audit-ID": audit_id} | headers
+    answer = api_server.pool.request("GET", api_server.address + path, headers=sent, retries=False)
+    event = event_of(api_server, audit_id)
+    return answer.status, [finding.title for finding in detections.examine(event, Seen())]
 
 
 def _standing(api_server: APIServer, path: str) -> list[Manifest]:
@@ -159,3 +172,28 @@ def test_a_token_for_anothers_account_is_found(api_server: APIServer) -> None:
     refused = found(api_server, 403, "POST", f"{ACCOUNTS}/porter/token", body, user="nobody")
     assert refused == [("token_issued", "Attempt to get a token of service account contract/porter")]
     api_server.ask("DELETE", f"{ACCOUNTS}/porter")
+
+
+@pytest.mark.parametrize("api_server", [REAL], indirect=True)
+def test_acting_as_somebody_powerful_is_found_and_so_is_the_attempt(api_server: APIServer) -> None:
+    masters = {"Impersonate-User": "somebody", "Impersonate-Group": "system:masters"}
+    assert asked_as(api_server, masters) == (200, ["Impersonation of system:masters"])
+    assert asked_as(api_server, {"Impersonate-User": "somebody"}) == (403, [])
+    manager = {"Impersonate-User": "system:kube-controller-manager"}
+    attempt = (403, ["Attempt to impersonate somebody whom the log does not name"])
+    assert asked_as(api_server, manager, by="nobody") == attempt
+    assert asked_as(api_server, manager, "/metrics", by="nobody") == attempt
+
+
+@pytest.mark.parametrize("api_server", [REAL], indirect=True)
+def test_an_approved_certificate_names_whom_it_is_for(api_server: APIServer) -> None:
+    signer = "kubernetes.io/kube-apiserver-client"
+    spec = {"request": signing_request("eve", "developers"), "signerName": signer, "usages": ["client auth"]}
+    wanted = {"metadata": {"name": "eve"}, "spec": spec}
+    assert found(api_server, 201, "POST", REQUESTS, wanted) == []
+    _, request = api_server.ask("GET", f"{REQUESTS}/eve")
+    condition = {"type": "Approved", "status": "True", "reason": "Test", "message": "by a test"}
+    approved = request | {"status": {"conditions": [condition]}}
+    title = "Certificate request eve approved: user eve in developers"
+    assert found(api_server, 200, "PUT", f"{REQUESTS}/eve/approval", approved) == [("certificate_approved", title)]
+    api_server.ask("DELETE", f"{REQUESTS}/eve")

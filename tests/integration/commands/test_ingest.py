@@ -117,7 +117,7 @@ def test_hostile_logs_are_read_to_their_end(cluster: Cluster) -> None:
     found = summary(*files)
     assert found["events"] + found["damaged"] == 3 * len(files)
     assert found["damaged"] == 7
-    assert len(found["alerts"]) == 8
+    assert len(found["alerts"]) == 10
     assert "\x00" not in json.dumps(found)
 
 

@@ -221,6 +221,13 @@ def test_acting_as_the_masters_is_grave_unless_one_is_one(cluster: Cluster) -> N
     assert own.severity == "medium"
 
 
+def test_an_attempt_to_act_as_nobody_knows_whom_is_told_as_that(cluster: Cluster) -> None:
+    message = 'pods is forbidden: User "mallory" cannot impersonate-on:user-info:get resource "pods" in API group ""'
+    alert = last(cluster, reading() | {"responseStatus": {"code": 403, "message": message}, "annotations": {}})
+    assert (alert.severity, alert.attempted) == ("medium", True)
+    assert "tried to act as somebody" in told(alert)
+
+
 HOSTILE: dict[str, dict[str, Any]] = {
     "cluster_role_created": made(manifest(name=EVIL)),
     "role_created": made(manifest("Role", EVIL, metadata={"namespace": "web"})),
@@ -284,7 +291,8 @@ def test_where_nothing_can_be_planned_the_step_says_what_to_do(cluster: Cluster,
 def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_does(cluster: Cluster, rex: User) -> None:
     alert = last(cluster, made(manifest()))
     ours = Revocation.objects.create(
-        alert=alert, mode="revoke", state="done", reason="It was an attack.", requested_by=rex, digest="0" * 64, plan=[], planned_at=timezone.now(),
+        alert=alert, mode="revoke", state="done", reason="It was an attack.", requested_by=rex,
+        digest="0" * 64, plan=[], planned_at=timezone.now(),
         results=[{"key": "ClusterRole//reader", "audit_id": ""}],
     )  # fmt: skip
     ours.results = [{"key": "ClusterRole//reader", "audit_id": f"rolecall-{ours.pk}-0"}]

@@ -71,6 +71,15 @@ def test_an_attempt_to_act_as_somebody_powerful_is_found(what: str, name: str, w
     assert titles == ([f"Attempt to impersonate {who}"] if who else [])
 
 
+@pytest.mark.parametrize("what", ["pods is ", 'pods "a" is ', 'clusterroles.rbac.authorization.k8s.io "a" is ', ""])
+def test_an_attempt_that_does_not_say_as_whom_is_found_all_the_same(what: str) -> None:
+    message = f'{what}forbidden: User "eve" cannot impersonate-on:user-info:list resource "pods" in API group ""'
+    (finding,) = findings(refused(message), *KNOWN)
+    assert finding.attempted
+    assert finding.title == "Attempt to impersonate somebody whom the log does not name"
+    assert not findings(refused(message.replace("impersonate-on:user-info:list", "list")), *KNOWN)
+
+
 def test_words_that_an_attacker_chose_make_no_attempt() -> None:
     quoted = 'pods "users \\"root\\" is forbidden: User \\"a\\" cannot impersonate resource " is forbidden'
     assert not findings(refused(quoted), *KNOWN)
