@@ -165,7 +165,7 @@ def test_the_operators_roles_get_the_echoes_they_caused_and_no_alert_is_about_on
 
 
 def test_a_deleted_role_is_told_by_what_it_permitted_and_weighs_little(cluster: Cluster) -> None:
-    gone = {"requestObject": None, "responseObject": STATUS, "verb": "delete"}
+    gone: dict[str, Any] = {"requestObject": None, "responseObject": STATUS, "verb": "delete"}
     alert = last(cluster, made(manifest(rules=EVERYTHING)), changed(manifest(), **gone))
     assert (alert.detection, alert.severity) == ("role_deleted", "low")
     assert "deleted reader, which permits everything" in told(alert)
@@ -297,7 +297,7 @@ def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_do
     )  # fmt: skip
     ours.results = [{"key": "ClusterRole//reader", "audit_id": f"rolecall-{ours.pk}-0"}]
     ours.save()
-    gone = {"verb": "delete", "requestObject": None, "responseObject": STATUS}
+    gone: dict[str, Any] = {"verb": "delete", "requestObject": None, "responseObject": STATUS}
     assert not take_in(cluster, as_list([changed(manifest(), **gone | {"auditID": f"rolecall-{ours.pk}-0"})]))
     other = changed(manifest(name="other"), **gone | {"auditID": f"rolecall-{ours.pk}-0"})
     assert take_in(cluster, as_list([other]))
@@ -307,5 +307,10 @@ def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_do
 
 
 def test_our_own_rehearsal_at_level_metadata_raises_no_alert(cluster: Cluster) -> None:
-    gone = {"verb": "delete", "requestObject": None, "responseObject": STATUS, "auditID": f"{rehearsal_name()}-0"}
+    gone: dict[str, Any] = {
+        "verb": "delete",
+        "requestObject": None,
+        "responseObject": STATUS,
+        "auditID": f"{rehearsal_name()}-0",
+    }
     assert not take_in(cluster, as_list([metadata_only(changed(manifest(), **gone))]))

@@ -20,7 +20,7 @@ NAME = "system:basic-user"
 LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 RULES = [rule.manifest() for rule in rbac.default_roles()[NAME].rules.rules]
 SHIPPED = manifest(name=NAME, rules=RULES, metadata={"labels": LABELS})
-BOOT = {"user": {"username": "system:apiserver"}, "sourceIPs": ["127.0.0.1"]}
+BOOT: dict[str, Any] = {"user": {"username": "system:apiserver"}, "sourceIPs": ["127.0.0.1"]}
 
 
 def changed(**fields: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ BEFORE = manifest()
 
 
 def deletion(answer: Any = STATUS, kind: str = "ClusterRole", **changes: Any) -> dict[str, Any]:
-    return write(manifest(kind), **({"verb": "delete"} | {"requestObject": None, "responseObject": answer} | changes))
+    fields: dict[str, Any] = {"verb": "delete"} | {"requestObject": None, "responseObject": answer}
+    return write(manifest(kind), **(fields | changes))
 
 
 def test_a_deleted_role_is_found_with_its_uid() -> None:

@@ -108,9 +108,9 @@ def test_the_aggregation_controller_echoes_and_widens_nothing() -> None:
 
 
 def test_whoever_only_looks_like_the_aggregation_controller_is_found() -> None:
-    stolen = {"user": {"username": AGGREGATION_CONTROLLER}}
+    stolen: dict[str, Any] = {"user": {"username": AGGREGATION_CONTROLLER}}
     assert found(write(WIDER, **stolen), BEFORE)[0] == "role_widened"
-    impersonated = stolen | {"impersonatedUser": {"username": AGGREGATION_CONTROLLER}}
+    impersonated: dict[str, Any] = stolen | {"impersonatedUser": {"username": AGGREGATION_CONTROLLER}}
     assert any(each.detection == "role_widened" for each in findings(write(FILLED, **impersonated), EMPTY))
-    other = {"user": {"username": AGGREGATION_CONTROLLER.replace("kube-system", "web")}}
+    other: dict[str, Any] = {"user": {"username": AGGREGATION_CONTROLLER.replace("kube-system", "web")}}
     assert found(write(FILLED, **other), EMPTY)[0] == "role_widened"
