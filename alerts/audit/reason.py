@@ -42,15 +42,15 @@ class Grant:
             return None
         binding_kind, binding, role_kind, role, subject_kind, subject = match.groups()
         # Names hold no slash (path.IsValidPathSegmentName), so the last one stands between a name and its namespace.
-        binding_name, binding_namespace = _split(_unquoted(binding), namespaced=binding_kind == "RoleBinding")
-        subject_name, subject_namespace = _split(_unquoted(subject), namespaced=subject_kind == "ServiceAccount")
+        binding_name, binding_namespace = _split(unquoted(binding), namespaced=binding_kind == "RoleBinding")
+        subject_name, subject_namespace = _split(unquoted(subject), namespaced=subject_kind == "ServiceAccount")
         return cls(
             binding_kind,
             binding_namespace,
             binding_name,
             role_kind,
             binding_namespace if role_kind == "Role" else "",
-            _unquoted(role),
+            unquoted(role),
             subject_kind,
             subject_namespace,
             subject_name,
@@ -64,7 +64,8 @@ def _split(text: str, *, namespaced: bool) -> tuple[str, str]:
     return name, namespace
 
 
-def _unquoted(quoted: str) -> str:
+def unquoted(quoted: str) -> str:
+    """Return what Go's %q quoted."""
     return _ESCAPE.sub(_character, quoted[1:-1])
 
 

@@ -1,9 +1,13 @@
-"""What a detection says: something happened that may need a person."""
+"""What a detection says: something happened that may need a person. And what it may ask about the cluster."""
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from alerts import rbac
 from alerts.audit.event import Event
+
+type Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,9 +15,10 @@ class Finding:
     """One thing found in an event, or in the want of one.
 
     `cause` is what makes it that thing and no other: the same cause found again, in a repeated event or in another
-    envelope, is the same finding. The object's name and uid are "" where they are unknown. `attempted` tells that it
-    was refused, or that nobody knows whether it was carried out. `by` is who did it, where no event says so.
-    `recurring` tells that the same cause found in something new needs a person again, who may have closed its alert.
+    envelope, is the same finding. `kind` is that of the object it is about, "" for none; the object's name and uid are
+    "" where they are unknown. `attempted` tells that it was refused, or that nobody knows whether it was carried out.
+    `by` is who did it, where no event says so. `recurring` tells that the same cause found in something new needs a
+    person again, who may have closed its alert.
     """
 
     detection: str
@@ -37,3 +42,27 @@ class Finding:
     def fingerprint(self) -> str:
         """The cause as a key, 64 hexadecimal digits."""
         return hashlib.sha256(f"{self.detection}\0{self.cause}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Known(Protocol):
+    """What is known of the cluster that an event comes from."""
+
+    def before(self, event: Event, kind: str, after: Manifest | None, /) -> Manifest | None:
+        """Return a role or binding as it was last seen before an event left it as `after`; None where nobody saw it."""
+
+    def access(self) -> rbac.Access:
+        """Return who may do what on the cluster."""
+
+
+class NothingKnown:
+    """What is known of a cluster that nobody ever looked at."""
+
+    def before(self, *_: object) -> None:
+        """Return None: it is unknown."""
+
+    def access(self) -> rbac.Access:
+        """Return an empty cluster."""
+        return rbac.Access()
+
+
+NOTHING_KNOWN = NothingKnown()

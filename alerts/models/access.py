@@ -51,6 +51,11 @@ class AccessObject(models.Model):
         )
         return found
 
+    @property
+    def is_role(self) -> bool:
+        """Whether it is a role, and not a binding."""
+        return self.kind in {self.Kind.CLUSTER_ROLE, self.Kind.ROLE}
+
     def latest(self) -> "AccessVersion | None":
         """Return the newest version, or None where nothing but the name is known."""
         return self.versions.order_by("-at", "-pk").first()

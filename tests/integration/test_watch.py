@@ -18,7 +18,7 @@ NEW_UID = "11111111-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def attack(cluster: Cluster) -> Alert:
-    (alert,) = take_in(cluster, as_list(events(ATTACK)))
+    alert, *_ = take_in(cluster, as_list(events(ATTACK)))
     return alert
 
 

@@ -27,13 +27,8 @@ class Baselines:
 
     @cached_property
     def before(self) -> rbac.RuleSet | None:
-        """The rules of the newest earlier role of that name, which is another object; None where none was seen."""
-        named = self.case.alert.object
-        if named is None:
-            return None
-        earlier = named.versions.filter(at__lt=self.case.alert.happened_at, deletion=False, manifest__isnull=False)
-        version = earlier.order_by("-at", "-pk").first()
-        return rbac.parse((version.manifest or {}).get("rules")) if version else None
+        """The rules of the newest earlier role of that name, the same object or another; None where none was seen."""
+        return self.case.role_before.rules if self.case.role_before else None
 
     @cached_property
     def others(self) -> dict[str, rbac.RuleSet]:
@@ -72,10 +67,10 @@ class Baselines:
         }
 
     def _verdicts(self) -> Iterator[dict[str, Any]]:
-        seen = (
-            "there was one of this name before" if self.before is not None else "no role of this name was seen before"
-        )
-        yield _verdict("the role before", "", rbac.compare(self.before, self.rules), seen)
+        if self.case.binding is None and self.case.identity is None:
+            known = self.before is not None
+            seen = "there was one of this name before" if known else "no role of this name was seen before"
+            yield _verdict("the role before", "", rbac.compare(self.before, self.rules), seen)
         if self.default is not None:
             likeness = f"the closest default role, {_percent(self.default.similarity)} alike"
             yield _verdict("default role", self.default.key, self.default.comparison, likeness)

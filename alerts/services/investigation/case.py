@@ -1,7 +1,7 @@
 """Everything an investigation looks at, gathered once: the role as it stood, the cluster, the requests that matter."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -9,12 +9,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from alerts import rbac
+from alerts import detections, rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster, KnownActor
 from alerts.services import evidence, inventory, known_actors
 from alerts.services.investigation.acts import who
+from alerts.services.kept import event_of
 
 PAST = timedelta(days=7)
 # Of one search no more events are held at once.
@@ -24,6 +25,8 @@ FOLLOWED = 20
 HOLDERS = 100
 _LISTING_HOLDS = timedelta(seconds=60)
 _BINDINGS = (AccessObject.Kind.CLUSTER_ROLE_BINDING, AccessObject.Kind.ROLE_BINDING)
+# What these find is that something is gone: it is looked at as it last stood.
+_GONE = frozenset({"role_deleted", "default_role_tampered"})
 
 
 @dataclass
@@ -70,7 +73,7 @@ class Bound:
 
 
 class Case:
-    """One alert under investigation.
+    """One alert under investigation: on a role, on a binding, or on somebody whose power was taken or handed out.
 
     `problem` is "" or the sentence that says why the live cluster could not be asked.
     """
@@ -80,7 +83,31 @@ class Case:
         self.cluster: Cluster = alert.cluster
         self.problem = _refreshed(self.cluster)
         self.opening: AuditEvent | None = alert.events.order_by("at", "pk").first()
-        self.ref = _ref(alert.object)
+
+    @cached_property
+    def ref(self) -> rbac.RoleRef | None:
+        """The role it is about: the alert's object, or the one that its binding refers to."""
+        about = self.alert.object
+        if about is None or about.kind in _BINDINGS:
+            return self.binding.role if self.binding else None
+        return rbac.RoleRef(about.kind, about.name, about.namespace)
+
+    @cached_property
+    def binding(self) -> rbac.Binding | None:
+        """The binding it is about, None for an alert on something else or where the binding is unknown."""
+        about = self.alert.object
+        if about is None or about.kind not in _BINDINGS or self.manifest is None:
+            return None
+        try:
+            return rbac.Binding.of_manifest(self.manifest | {"kind": about.kind})
+        except rbac.InvalidRules:
+            return None
+
+    @cached_property
+    def identity(self) -> detections.Identity | None:
+        """Whose power was taken or handed out, by a token, a certificate or impersonation; None for other alerts."""
+        event = event_of(self.opening) if self.opening and self.alert.object is None else None
+        return detections.identity(self.alert.detection, event) if event else None
 
     @property
     def listed(self) -> bool:
@@ -110,16 +137,57 @@ class Case:
         """The role as last seen since the alert, or as somebody tried to make it; None where nobody recorded it."""
         if self.alert.attempted:
             wanted = self.opening.body.get("requestObject") if self.opening else None
-            return wanted if isinstance(wanted, dict) and metadata_of(wanted) else None
-        return self.versions[-1].manifest if self.versions else None
+            # Of a patch only the rules or subjects that it sets are known.
+            return wanted if isinstance(wanted, dict) and (metadata_of(wanted) or "rules" in wanted) else None
+        if self.versions:
+            return self.versions[-1].manifest
+        return self.before if self.alert.detection in _GONE or self._unchanged else None
+
+    @cached_property
+    def before(self) -> dict[str, Any] | None:
+        """The alert's object as it was last seen before; None where nobody saw it."""
+        if self.alert.object is None:
+            return None
+        earlier = self.alert.object.versions.filter(
+            at__lt=self.alert.happened_at, deletion=False, manifest__isnull=False
+        )
+        version = earlier.order_by("-at", "-pk").first()
+        return version.manifest if version else None
+
+    @property
+    def _unchanged(self) -> bool:
+        """Whether a listing since shows the object as it was before, so that it made no version of its own."""
+        listed, about = self.cluster.inventory_at, self.alert.object
+        changed = self.alert.detection in {"role_widened", "binding_changed"}
+        return bool(changed and about and about.deleted_at is None and listed and listed > self.alert.happened_at)
 
     @cached_property
     def role(self) -> rbac.Role | None:
         """The role, or None where its rules are unknown."""
-        if self.manifest is None:
+        about = self.alert.object
+        if about is not None and about.kind in _BINDINGS:
+            return self._bound_role(self.ref) if self.ref else None
+        return self._role(self.manifest)
+
+    def _bound_role(self, ref: rbac.RoleRef) -> rbac.Role | None:
+        """Return the role that a binding refers to: one that was never seen as Kubernetes ships it, where it does."""
+        shipped = rbac.default_roles().get(ref.name) if ref.kind == "ClusterRole" and not self.listed else None
+        return self.now.roles.get(ref) or shipped
+
+    @cached_property
+    def role_before(self) -> rbac.Role | None:
+        """The role as it was before a change, None where it was not there or nobody saw it."""
+        return self._role(self.before) if self.alert.object and self.alert.object.kind not in _BINDINGS else None
+
+    def _role(self, manifest: dict[str, Any] | None) -> rbac.Role | None:
+        about = self.alert.object
+        if manifest is None:
             return None
+        named: dict[str, Any] = {"kind": about.kind if about else "ClusterRole"}
+        if about is not None and not metadata_of(manifest).get("name"):
+            named |= {"metadata": {"name": about.name, "namespace": about.namespace}}
         try:
-            return rbac.Role.of_manifest({"kind": "ClusterRole"} | self.manifest)
+            return rbac.Role.of_manifest(manifest | named)
         except rbac.InvalidRules:
             return None
 
@@ -131,7 +199,12 @@ class Case:
     @cached_property
     def access(self) -> rbac.Access:
         """The same with the role and its bindings as they stood, even where they were taken away since."""
-        if self.role is None or self.alert.attempted:
+        if self.alert.attempted:
+            return self.now
+        if self.binding is not None:
+            unseen = self.role is not None and self.ref not in self.now.roles
+            return self.now.with_(self.binding, *([self.role] if self.role and unseen else []))
+        if self.role is None:
             return self.now
         standing = {(each.kind, each.namespace, each.name) for each in self.now.bindings}
         seen = (each for version in self._referring for each in self._read(version))
@@ -140,7 +213,9 @@ class Case:
 
     @cached_property
     def bound(self) -> list["Bound"]:
-        """The bindings to the role that somebody made since the alert, oldest first."""
+        """The bindings to the role that somebody made since the alert, oldest first; of one on a binding, none."""
+        if self.binding is not None:
+            return []
         made = (version for version in self._referring if version.event and version.event.verb in {"create", "patch"})
         first = {binding: version for version in made for binding in self._read(version)}
         return [
@@ -172,8 +247,11 @@ class Case:
 
     @cached_property
     def holders(self) -> tuple[rbac.Holder, ...]:
-        """Who holds the role."""
-        return self.access.holders(self.ref) if self.ref and not self.alert.attempted else ()
+        """Who holds the role: through the alert's binding, where it is on one."""
+        if self.ref is None or self.alert.attempted:
+            return ()
+        found = self.access.holders(self.ref)
+        return found if self.binding is None else tuple(each for each in found if each.binding == self.binding)
 
     @cached_property
     def history_since(self) -> datetime | None:
@@ -194,12 +272,21 @@ class Case:
         """What the actor and the holders did since, and what the role permitted to anybody."""
         roles = [self.ref] if self.ref and not self.alert.attempted else []
         holders = sorted({holder.subject.username for holder in self.holders} - {""})
-        actors = {self.alert.actor, *holders[:HOLDERS]} - {""}
-        found = self._search(roles, actors)
+        assumed = self.identity.subject.username if self.identity and not self.alert.attempted else ""
+        actors = {self.alert.actor, assumed, *holders[:HOLDERS]} - {""}
+        found = self._of_binding(self._search(roles, actors), actors)
         through_groups = {storable(who(event)) for event in found.events if self.permitted(event)} - actors
         if through_groups:
-            return self._search(roles, {*actors, *sorted(through_groups)[:FOLLOWED]})
+            actors |= set(sorted(through_groups)[:FOLLOWED])
+            return self._of_binding(self._search(roles, actors), actors)
         return found
+
+    def _of_binding(self, found: Findings, actors: set[str]) -> Findings:
+        """Leave out what the role permitted through other bindings to others."""
+        if self.binding is None:
+            return found
+        meant = [event for event in found.events if self.permitted(event) or {event.actor, who(event)} & actors]
+        return replace(found, events=meant)
 
     def _search(self, roles: list[rbac.RoleRef], actors: Iterable[str]) -> Findings:
         return Findings.of(
@@ -207,8 +294,18 @@ class Case:
         )
 
     def permitted(self, event: Event) -> bool:
-        """Tell whether it was this role that permitted a request."""
-        return self.ref is not None and not self.alert.attempted and evidence.role_of(event) == self.ref
+        """Tell whether it was this role, through the alert's binding or by the identity taken, that permitted it."""
+        if self.alert.attempted:
+            return False
+        if self.identity is not None:
+            return self.identity.subject.username == who(event) != ""
+        if self.ref is None or evidence.role_of(event) != self.ref:
+            return False
+        grant, binding = event.allowed_by, self.binding
+        if binding is None or grant is None:
+            return True
+        named = (grant.binding_kind, storable(grant.binding_namespace), storable(grant.binding_name))
+        return named == (binding.kind, binding.namespace, binding.name)
 
     @cached_property
     def through(self) -> list[Event]:
@@ -218,10 +315,6 @@ class Case:
     def by_actor(self, event: Event) -> bool:
         """Tell whether the alert's actor made a request."""
         return self.alert.actor in {storable(event.actor), storable(who(event))}
-
-
-def _ref(named: AccessObject | None) -> rbac.RoleRef | None:
-    return rbac.RoleRef(named.kind, named.name, named.namespace) if named else None
 
 
 def _refreshed(cluster: Cluster) -> str:

@@ -8,10 +8,11 @@ import yaml
 
 from alerts import rbac
 from alerts.audit.visible import visible
-from alerts.services.investigation import risk
+from alerts.services.investigation import identities, risk
 from alerts.services.investigation.acts import request_of
 from alerts.services.investigation.baselines import Baselines
 from alerts.services.investigation.case import Case
+from alerts.services.investigation.scoring import Risk
 
 _PARTS = 8
 _WORDS = 3
@@ -21,6 +22,7 @@ _INERT = 40
 _TEXT = 40_000
 _TITLE = 500
 UNRECORDED = "What it permits is unknown: its rules were not recorded, nor could they be read from the cluster."
+NEVER_LISTED = "What it may do is unknown: the cluster’s roles and bindings were never listed."
 NEVER_KNOWN = "What it would have permitted was not recorded."
 
 
@@ -34,12 +36,15 @@ class Permissions:
     def rules(self) -> rbac.RuleSet | None:
         """The role's rules, aggregation included; None where they are unknown."""
         role, ref = self.case.role, self.case.ref
+        if self.case.identity is not None:
+            return identities.rules_of(self.case, self.case.identity)
         if role is None:
-            return None
+            # A binding to a role that does not exist gives nothing, so far.
+            return rbac.RuleSet() if self.case.binding is not None and self.case.listed else None
         return role.rules if self.case.alert.attempted or ref is None else self.case.access.rules(ref)
 
     @cached_property
-    def risk(self) -> risk.Risk:
+    def risk(self) -> Risk:
         """How bad it is."""
         return risk.of(self.case, self.rules)
 
@@ -56,8 +61,10 @@ class Permissions:
     def evidence(self) -> dict[str, Any]:
         """Return the evidence for the step, as plain JSON."""
         shared = {"score": self.risk.as_json(), "known": self.rules is not None}
+        shared["identity"] = str(self.case.identity.subject) if self.case.identity else ""
         if self.rules is None:
             unknown = NEVER_KNOWN if self.case.alert.attempted else UNRECORDED
+            unknown = NEVER_LISTED if self.case.identity else unknown
             return shared | {"summary": unknown, "chips": [["medium", "Unknown"]], "unknown": unknown}
         return (
             shared
@@ -90,12 +97,15 @@ class Permissions:
     @property
     def _feeds(self) -> tuple[rbac.RoleRef, ...]:
         ref = self.case.ref
-        return tuple(self.case.access.aggregates(ref)) if ref and not self.case.alert.attempted else ()
+        bound = self.case.binding is not None
+        return tuple(self.case.access.aggregates(ref)) if ref and not bound and not self.case.alert.attempted else ()
 
     def _summary(self) -> str:
         worst = (
             f": {self.capabilities[0].title}" if self.capabilities else " nothing on the list of dangerous capabilities"
         )
+        if self.case.identity is not None:
+            return f"{self.case.identity.subject} may do{worst if self.rules else ' nothing'}."
         if not self.rules:
             return "It permits nothing."
         if self.case.alert.attempted:
@@ -115,6 +125,8 @@ class Permissions:
         level = self.risk.severity.value
         if self.case.alert.attempted:
             return [["medium", "Refused"]]
+        if self.case.identity is not None:
+            return [[level if level != "low" else "", f"Power of {self.case.identity.subject.kind}"]]
         if not self.gained:
             return [[level if level != "low" else "good", "Bound to nobody"]]
         if any(one.gains or one.cut_off for one in self.gained):
@@ -124,7 +136,7 @@ class Permissions:
     def _matrix(self) -> dict[str, Any]:
         """Return the table of what it permits, with what its gravest holder did not have before marked as gained."""
         rules = self.rules or rbac.RuleSet()
-        had = self._held_before()
+        had = None if self.case.identity else self._held_before()
         table = rbac.matrix(rules, had)
         return {
             "columns": list(table.columns),
@@ -137,6 +149,8 @@ class Permissions:
         if not self.gained or self.case.ref is None:
             return None
         gravest = self.gained[0]
+        if self.case.binding is not None:
+            return self.case.access.without(self.case.binding).effective(gravest.subject, gravest.scope).rules
         return self.case.access.without(self.case.ref).effective(gravest.subject, gravest.scope).rules
 
     def _gainer(self, one: rbac.NetNew) -> dict[str, Any]:

@@ -1,37 +1,28 @@
 """How bad it is: the permission library's score with what is known of the circumstances, or what stands in for it."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from alerts import rbac
 from alerts.models import AuditEvent
-from alerts.services.investigation import creator, sightings, tools
+from alerts.services.investigation import creator, identities, sightings, tools
 from alerts.services.investigation.acts import request_of
 from alerts.services.investigation.case import Case
+from alerts.services.investigation.scoring import Risk
 
 _SOON = timedelta(minutes=10)
 # Rules that nobody recorded may permit anything; a refused attempt is a sign, and no access.
 UNKNOWN_RULES = 50
 FORBIDDEN_ATTEMPT = 30
 REFUSED = 0.5
+# What is gone gives nobody anything; that it is gone may still be a sign.
+DELETED = 0.3
+KNOWN_BEFORE = 0.3
+TAMPERED = 60
 RELEASE = 0.8
 KNOWN = 0.7
+CREATED = frozenset({"cluster_role_created", "role_created", "binding_created"})
 SIGNS = frozenset({"user agent", "field manager", "labels"})
-
-
-@dataclass(frozen=True)
-class Risk:
-    """A score with its severity and every factor; `assessment` is None where the rules are unknown."""
-
-    score: int
-    severity: rbac.Severity
-    factors: tuple[tuple[str, str], ...]
-    assessment: rbac.Assessment | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return {"score": self.score, "severity": self.severity.value, "factors": [list(pair) for pair in self.factors]}
 
 
 def of(case: Case, rules: rbac.RuleSet | None) -> Risk:
@@ -47,31 +38,62 @@ def _eased(risk: Risk, name: str) -> Risk:
     """
     if any(effect.startswith("at least") for _, effect in risk.factors):
         return risk
-    grave = risk.severity in {rbac.Severity.CRITICAL, rbac.Severity.HIGH}
-    score = max(round(risk.score * KNOWN), risk.severity.floor if grave else 0)
-    factors = [*risk.factors, (f"made by the known actor {name}", f"× {KNOWN}")]
-    if score > round(risk.score * KNOWN):
-        factors.append((f"{risk.severity.value} stays {risk.severity.value}, whoever made it", f"not below {score}"))
-    return Risk(score, rbac.Severity.of(score), tuple(factors), risk.assessment)
+    eased = risk.times(KNOWN, f"made by the known actor {name}")
+    if risk.severity not in {rbac.Severity.CRITICAL, rbac.Severity.HIGH} or eased.severity == risk.severity:
+        return eased
+    floor = risk.severity.floor
+    stays = (f"{risk.severity.value} stays {risk.severity.value}, whoever made it", f"not below {floor}")
+    return replace(eased, score=floor, severity=risk.severity, factors=(*eased.factors, stays))
 
 
 def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
+    if case.alert.object is None and case.identity is not None:
+        return identities.risk_of(case, case.identity)
     if case.alert.attempted:
-        return _attempt(rules)
+        return _attempt(case, rules)
     if rules is None or case.ref is None:
         return _unknown(case)
-    assessment = rbac.assess(rules, ref=case.ref, access=case.access, circumstances=circumstances(case))
+    found = _release(case, _assessed(case, rules, case.ref))
+    if case.alert.detection == "role_deleted":
+        return found.times(DELETED, "it was deleted, and gives nobody anything any more")
+    if case.alert.detection == "default_role_tampered":
+        return found.at_least(TAMPERED, "it is one that Kubernetes ships, and stays as it was changed")
+    return found
+
+
+def _assessed(case: Case, rules: rbac.RuleSet, ref: rbac.RoleRef) -> Risk:
+    """Return how bad what the role gives is: by the alert's binding alone, or by what a change added to it."""
+    access, before = case.access, None
+    if case.binding is not None:
+        access, before = _by_binding(case, case.binding)
+    elif case.role_before is not None and case.alert.detection not in CREATED:
+        before = access.with_(case.role_before)
+    assessment = rbac.assess(rules, ref=ref, access=access, before=before, circumstances=circumstances(case))
     factors = tuple((factor.label, factor.effect) for factor in assessment.factors)
-    release = _release(case)
-    if not release or any(effect.startswith("at least") for _, effect in factors):
-        return Risk(assessment.score, assessment.severity, factors, assessment)
-    score = round(assessment.score * RELEASE)
-    mild = (f"made like a release by {release}, and nothing of it is new to its maker", f"× {RELEASE}")
-    return Risk(score, rbac.Severity.of(score), (*factors, mild), assessment)
+    found = Risk(assessment.score, assessment.severity, factors, assessment)
+    worst = assessment.worst
+    if before is None or worst is None or assessment.holder is not None or case.role_before is None:
+        return found
+    # Of those whom nobody holds, the library weighs no novelty.
+    if any(held.id == worst.id and held.base >= worst.base for held in rbac.held(case.role_before.rules)):
+        return found.times(KNOWN_BEFORE, "it permitted the worst of that before")
+    return found
 
 
-def _release(case: Case) -> str:
-    """Return the release tool that every sign speaks for, where the maker came as it does else; "" for none.
+def _by_binding(case: Case, binding: rbac.Binding) -> tuple[rbac.Access, rbac.Access]:
+    """Return the cluster in which only this binding gives the role, and the one without it or as it was before."""
+    others = [each for each in case.access.bindings_of(binding.role) if each != binding]
+    without = case.access.without(binding)
+    try:
+        earlier = rbac.Binding.of_manifest(case.before) if case.before else None
+    except rbac.InvalidRules:
+        earlier = None
+    changed = earlier is not None and case.alert.detection not in CREATED
+    return case.access.without(*others), without.with_(earlier) if changed and earlier else without
+
+
+def _release(case: Case, found: Risk) -> Risk:
+    """Weigh less what a release tool did in every sign, where its maker came as it does else.
 
     All of it can be made up by whoever holds the maker's credentials, so it counts for little: what permits everything
     stays grave.
@@ -79,19 +101,23 @@ def _release(case: Case) -> str:
     row = case.opening
     tool = creator.tool_of(row) if row else {}
     if row is None or set(tool.get("signs", ())) != SIGNS or any(seen["new"] for seen in sightings.of(case, row)):
-        return ""
-    return str(tool["name"])
+        return found
+    if any(effect.startswith("at least") for _, effect in found.factors):
+        return found
+    return found.times(RELEASE, f"made like a release by {tool['name']}, and nothing of it is new to its maker")
 
 
-def _attempt(rules: rbac.RuleSet | None) -> Risk:
+def _attempt(case: Case, rules: rbac.RuleSet | None) -> Risk:
     if rules is None:
-        label = "somebody without the right to create roles tried to; what it would have permitted was not recorded"
-        return Risk(FORBIDDEN_ATTEMPT, rbac.Severity.of(FORBIDDEN_ATTEMPT), ((label, str(FORBIDDEN_ATTEMPT)),))
-    assessment = rbac.assess(rules)
-    score = round(assessment.score * REFUSED)
+        escalated = case.alert.detection == "escalation_refused"
+        who = "somebody tried to give more than they hold" if escalated else "somebody without the right to tried to"
+        score = UNKNOWN_RULES if escalated else FORBIDDEN_ATTEMPT
+        label = f"{who}; what it would have permitted was not recorded"
+        return Risk(score, rbac.Severity.of(score), ((label, str(score)),))
+    assessment = rbac.assess(rules, scope=case.alert.object.namespace if case.alert.object else "")
     factors = tuple((factor.label, factor.effect) for factor in assessment.factors)
-    refused = ("the API server refused it", f"× {REFUSED}")
-    return Risk(score, rbac.Severity.of(score), (*factors, refused), assessment)
+    found = Risk(assessment.score, assessment.severity, factors, assessment)
+    return found.times(REFUSED, "the API server refused it")
 
 
 def _unknown(case: Case) -> Risk:

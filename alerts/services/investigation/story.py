@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from alerts import rbac
 from alerts.audit.visible import storable
+from alerts.services.investigation import deeds
 from alerts.services.investigation.acts import Act, Outcome, Parts
 from alerts.services.investigation.case import Bound, Case
 from alerts.services.investigation.permissions import Permissions
@@ -16,11 +16,12 @@ _ACTS = 3
 
 def tell(case: Case, creator: dict[str, Any], permissions: Permissions, use: Use) -> Parts:
     """Return the story as pairs of emphasis ("", "strong" or "code") and text."""
-    story = [*_actor(case, creator), *_deed(case, permissions)]
+    story = [*_actor(case, creator), *deeds.deed(case, permissions)]
     if case.alert.attempted:
-        story += _refusal(case)
+        story += deeds.refusal(case)
     else:
-        story += [*_binding(case), *_consequences(case, use)]
+        known = case.binding is None and case.identity is None and case.alert.detection != "role_deleted"
+        story += [*(_binding(case) if known else [["", "."]]), *_consequences(case, use)]
     return [[emphasis, text if len(text) <= _NAME * 3 else f"{text[: _NAME * 3]}…"] for emphasis, text in story]
 
 
@@ -51,37 +52,6 @@ def _short(client: str) -> str:
     return client.partition(" ")[0].partition("/")[0][:_NAME]
 
 
-def _deed(case: Case, permissions: Permissions) -> Parts:
-    verb = "tried to create" if case.alert.attempted else "created"
-    if permissions.rules is None:
-        unrecorded = (
-            "its rules were not recorded" if case.alert.object else "neither its name nor its rules were recorded"
-        )
-        return [["", f"{verb} a role ({unrecorded})"]]
-    parts: Parts = [["", f"{verb} a role "]]
-    if not permissions.rules:
-        return [*parts, ["", "that permits "], ["strong", "nothing"]]
-    capabilities = permissions.capabilities
-    if not capabilities:
-        return [*parts, ["", "that permits nothing on the list of dangerous capabilities"]]
-    worst = capabilities[0]
-    if worst.id == "everything":
-        return [*parts, ["", "that permits "], ["strong", "everything"]]
-    # The titles of these two begin with no verb.
-    verb = "permits" if worst.id in {"every-verb", "every-resource"} else "lets its holders"
-    parts += [["", f"that {verb} "], ["strong", worst.title[:1].lower() + worst.title[1:]]]
-    more = len(capabilities) - 1
-    return [*parts, ["", f" and {more} more dangerous thing{'' if more == 1 else 's'}"]] if more else parts
-
-
-def _refusal(case: Case) -> Parts:
-    if case.opening is not None and case.opening.code is not None and case.opening.code < 500:
-        held = case.opening.decision == "allow"
-        why = "it does not hold what the role would permit" if held else "it may not create roles"
-        return [["", ", and the API server refused it: "], ["", f"{why}."]]
-    return [["", ", and whether that succeeded is unknown."]]
-
-
 def _binding(case: Case) -> Parts:
     if not case.holders:
         return [["", ". Nobody is bound to it." if case.listed or not case.bound else "."]]
@@ -93,9 +63,9 @@ def _binding(case: Case) -> Parts:
     subjects = list(dict.fromkeys(holder.subject for holder in direct))
     more = f" and {len(subjects) - 1} more" if len(subjects) > 1 else ""
     if first is None:
-        return [["", ". It is bound to "], *_subject(subjects[0]), ["", f"{more}."]]
+        return [["", ". It is bound to "], *deeds.subject(subjects[0]), ["", f"{more}."]]
     shown = first.binding.subjects[0] if first.binding.subjects else subjects[0]
-    return [*_bound_by(case, first), *_subject(shown), ["", f"{more}."]]
+    return [*_bound_by(case, first), *deeds.subject(shown), ["", f"{more}."]]
 
 
 def _bound_by(case: Case, bound: Bound) -> Parts:
@@ -115,12 +85,6 @@ def _span(time: timedelta) -> str:
     return "later"
 
 
-def _subject(subject: rbac.Subject) -> Parts:
-    if subject.kind == "ServiceAccount":
-        return [["", "the service account "], ["code", f"{subject.namespace}/{subject.name}"]]
-    return [["", f"the {subject.kind.lower()} "], ["code", subject.name]]
-
-
 def _consequences(case: Case, use: Use) -> Parts:
     acts = [act for act in use.with_it if act.outcome == Outcome.DONE and act.heat and act.purpose in GRAVE]
     if not acts:
@@ -136,6 +100,8 @@ def _consequences(case: Case, use: Use) -> Parts:
 def _who(case: Case, acts: list[Act]) -> str:
     users = {storable(act.by) for act in acts}
     accounts = {holder.subject.username for holder in case.holders if holder.subject.kind == "ServiceAccount"}
+    if case.identity is not None and users == {case.identity.subject.username}:
+        return "That identity has"
     if len(users) == 1:
         return "That account has" if users <= accounts and len(accounts) == 1 else f"{users.pop()} has"
     return f"{len(users)} of its holders have"

@@ -1,6 +1,5 @@
 """The plan: what goes, pinned to the very objects, rehearsed on the cluster, with all there is to know before a run."""
 
-import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from alerts.services.revocation.advice import advise
 from alerts.services.revocation.attempt import AUDIT_ID
 from alerts.services.revocation.cautions import Caution, cautions
 from alerts.services.revocation.losses import Change
+from alerts.services.revocation.ours import rehearsal_name
 from alerts.services.revocation.protection import Refusal, protection, refusals
 from alerts.services.revocation.rehearsal import Rehearsed, rehearse
 from alerts.services.revocation.summary import write_evidence
@@ -133,7 +133,7 @@ def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, chosen:
     if not alert.cluster.revocable:
         draft.error = READ_ONLY
     elif goes and not draft.refusals:
-        draft.rehearsal = list(rehearse(api, goes, name=f"{AUDIT_ID}rehearsal-{secrets.token_hex(4)}"))
+        draft.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
         draft.error = _standing_in_the_way(goes, draft.rehearsal)
     draft.cautions = cautions(alert, change, draft.rehearsal, _ourselves(api))
     if not goes:

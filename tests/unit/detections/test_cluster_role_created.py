@@ -3,9 +3,7 @@ from typing import Any
 import pytest
 
 from alerts import detections
-from alerts.audit.decode import decode
 from alerts.detections import Finding
-from tests.conftest import DATA, RECORDINGS
 from tests.unit.audit.events import UID, creation, decoded, metadata_only, role
 
 ADDRESS = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
@@ -19,7 +17,7 @@ def found(event: dict[str, Any]) -> Finding:
 
 
 def nothing(event: dict[str, Any]) -> bool:
-    return not list(detections.examine(decoded(event)))
+    return not [each for each in detections.examine(decoded(event)) if each.detection == "cluster_role_created"]
 
 
 def refusal(message: str = "", **changes: Any) -> dict[str, Any]:
@@ -104,8 +102,8 @@ def test_a_refusal_by_the_authorizer_is_an_attempt_on_an_unnamed_role() -> None:
 
 
 def test_a_refusal_by_the_escalation_check_is_an_attempt_on_the_role() -> None:
-    finding = found(refusal("user is attempting to grant RBAC permissions not currently held"))
-    assert (finding.title, finding.attempted) == ("Attempt to create ClusterRole reader", True)
+    finding = found(refusal('user "eve" (groups=[]) is attempting to grant RBAC permissions not currently held'))
+    assert (finding.detection, finding.title) == ("escalation_refused", "Attempt to create ClusterRole reader")
 
 
 @pytest.mark.parametrize("verb", ["patch", "update"])
@@ -192,25 +190,3 @@ def test_attempts_of_one_actor_and_day_are_one_cause() -> None:
     assert first.fingerprint != found(refusal(requestReceivedTimestamp="2026-11-24T00:00:00.000000Z")).fingerprint
     assert first.fingerprint != found(refusal(user={"username": "eve"})).fingerprint
     assert first.fingerprint != found(creation()).fingerprint
-
-
-def test_the_recordings_hold_these_creations_and_attempts_and_no_others() -> None:
-    def titles(name: str) -> list[str]:
-        events = decode((RECORDINGS / f"{name}.jsonl").read_bytes()).events
-        return [finding.title for event in events for finding in detections.examine(event)]
-
-    assert titles("clusterrole-takeover") == ["ClusterRole metrics-scraper-v2 created"]
-    assert titles("narrow-role") == ["ClusterRole pod-log-reader created"]
-    assert titles("binding-to-admin") == []
-    assert titles("refused-escalation") == [
-        "Attempt to create an unnamed ClusterRole",
-        "Attempt to create ClusterRole debug-everything",
-    ]
-    assert titles("bootstrap") == ["ClusterRole platform-deployer created", "ClusterRole role-author created"]
-    assert len(titles("operator-install")) == 5
-
-
-def test_the_start_of_a_control_plane_is_no_finding() -> None:
-    events = decode((DATA / "audit" / "control-plane-start.jsonl").read_bytes()).events
-    assert len(events) == 832
-    assert not [finding for event in events for finding in detections.examine(event)]

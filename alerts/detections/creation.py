@@ -1,0 +1,39 @@
+"""That an object was created in any of the ways Kubernetes can make one, or that somebody tried to and was refused."""
+
+from collections.abc import Iterator
+
+from alerts.audit.event import Event
+from alerts.detections import escalation_refused
+from alerts.detections.detection import Finding
+from alerts.detections.writes import about, by_itself, created, day_of, manifest_of, named, request_of, uid_of
+
+
+def creations(event: Event, kind: str, detection: str, *, ending: str = "") -> Iterator[Finding]:
+    """Yield a finding where the event creates an object of that kind, or attempts to; a rehearsal is neither.
+
+    `ending` goes on with the title of what was created. What the API server makes by itself is nothing to find, and
+    what the escalation check refused is another detection's.
+    """
+    what = named(kind, event.namespace, event.name)
+    if created(event):
+        if not by_itself(event, kind, event.name):
+            uid = uid_of(manifest_of(event, kind)) if event.response is not None else ""
+            # Without a uid (below level RequestResponse) the request itself is what happened once.
+            cause = ["uid", uid] if uid else ["request", event.name, *request_of(event)]
+            yield about(event, kind, detection, cause, f"{what} created{ending}", uid=uid)
+    elif _attempted(event) and not escalation_refused.refused(event):
+        cause = ["attempt", event.actor, event.namespace, event.name, day_of(event)]
+        yield about(event, kind, detection, cause, f"Attempt to create {what}", attempted=True)
+
+
+def _attempted(event: Event) -> bool:
+    """Tell whether it was refused, or ended in a way that leaves open whether the object was made."""
+    if event.verb == "create":
+        # Neither invalid (422, 400) nor there already (409): the former is no object, the latter no creation.
+        return event.succeeded is None or event.code == 403 or (event.code or 0) >= 500
+    if event.verb not in {"patch", "update"} or event.code != 403:
+        return False
+    # What withAuthorization answers (pkg/endpoints/handlers/update.go of k8s.io/apiserver) where an apply or a PUT
+    # would have created the object. Names in the message are quoted (%q), so they cannot bring these words about.
+    message = event.response_status.message if event.response_status else ""
+    return f' cannot create resource "{event.resource}" in API group "{event.group}"' in message

@@ -1,0 +1,92 @@
+"""A role or binding that Kubernetes ships was changed or deleted.
+
+The API server adds what is missing at its next start and never takes away what somebody added, so such a change stays
+(EnsureRBACPolicy; `RemoveExtraPermissions` is false there). ATT&CK: T1098.006, Additional Container Cluster Roles.
+"""
+
+from collections.abc import Iterator
+
+from alerts import rbac
+from alerts.audit.event import Event
+from alerts.detections.detection import Finding, Known, Manifest
+from alerts.detections.writes import (
+    ROLES,
+    about,
+    by_itself,
+    change_cause,
+    changed,
+    echoes,
+    is_default,
+    kind_of,
+    manifest_of,
+    named,
+    opted_out,
+    request_of,
+    uid_of,
+)  # fmt: skip
+
+NAME = "default_role_tampered"
+TECHNIQUES = ("T1098.006",)
+
+
+def examine(event: Event, known: Known) -> Iterator[Finding]:
+    """Yield a finding where a default role or binding was changed in what it grants, or deleted."""
+    kind = kind_of(event)
+    if not kind or event.verb not in {"update", "patch", "delete"}:
+        return
+    after = manifest_of(event, kind)
+    before = known.before(event, kind, after)
+    what = named(kind, event.namespace, event.name)
+    if deleted(event, kind, before):
+        doubt = "" if event.dry_run is False else ", or rehearsed: the log does not tell"
+        uid = uid_of(before)
+        yield about(event, kind, NAME, ["deleted", *request_of(event)], f"Default {what} deleted{doubt}", uid=uid)
+    elif how := tampered(event, kind, before, after):
+        yield about(event, kind, NAME, change_cause(event, kind, after), f"Default {what} {how}", uid=uid_of(after))
+
+
+def deleted(event: Event, kind: str, before: Manifest | None) -> bool:
+    """Tell whether a default role or binding was deleted."""
+    return event.verb == "delete" and event.succeeded is True and is_default(kind, event.name, before)
+
+
+def tampered(event: Event, kind: str, before: Manifest | None, after: Manifest | None) -> str:
+    """Return how a default role or binding was changed, "" where it was not, or is none."""
+    if not changed(event) or not is_default(kind, event.name, before, after):
+        return ""
+    if echoes(event) or by_itself(event, kind, event.name):
+        return ""
+    if after is None:
+        return "changed, and how was not recorded"
+    if opted_out(after) and not opted_out(before):
+        return "exempted from being restored"
+    return _rules_changed(event, before, after) if kind in ROLES else _subjects_changed(before, after)
+
+
+def _rules_changed(event: Event, before: Manifest | None, after: Manifest) -> str:
+    if before is None:
+        shipped = rbac.default_roles().get(event.name)
+        same = shipped is not None and _verdict(shipped.rules, after) in {
+            rbac.Verdict.EQUIVALENT,
+            rbac.Verdict.NARROWED,
+        }
+        return "" if same else "changed"
+    if after.get("aggregationRule") != before.get("aggregationRule"):
+        return "changed: it takes in other roles than before"
+    verdict = _verdict(before.get("rules"), after)
+    if verdict == rbac.Verdict.EQUIVALENT:
+        return ""
+    return "narrowed" if verdict == rbac.Verdict.NARROWED else "widened"
+
+
+def _verdict(before: rbac.Rules, after: Manifest) -> rbac.Verdict:
+    try:
+        return rbac.compare(before, after.get("rules")).verdict
+    except rbac.InvalidRules:
+        return rbac.Verdict.UNKNOWN
+
+
+def _subjects_changed(before: Manifest | None, after: Manifest) -> str:
+    if before is not None and before.get("subjects") == after.get("subjects"):
+        return ""
+    return "changed: other subjects than before" if before is not None else "changed"

@@ -1,0 +1,175 @@
+"""Writes of roles and bindings, understood alike by every detection: what was made, changed or deleted, and by whom."""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from alerts import rbac
+from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, Event, metadata_of
+from alerts.detections.detection import Finding, Manifest
+
+KINDS = {
+    "clusterroles": "ClusterRole",
+    "roles": "Role",
+    "clusterrolebindings": "ClusterRoleBinding",
+    "rolebindings": "RoleBinding",
+}
+ROLES, BINDINGS = frozenset({"ClusterRole", "Role"}), frozenset({"ClusterRoleBinding", "RoleBinding"})
+AGGREGATION_CONTROLLER = "system:serviceaccount:kube-system:clusterrole-aggregation-controller"
+CONTROLLER_MANAGER = "system:kube-controller-manager"
+# Those that the API server makes at its start and that are not named system: (rbac/bootstrappolicy).
+_SHIPPED = {
+    "ClusterRole": frozenset({"cluster-admin", "admin", "edit", "view"}),
+    "Role": frozenset({"extension-apiserver-authentication-reader"}),
+    "ClusterRoleBinding": frozenset({"cluster-admin"}),
+}
+_OPTED_OUT = "rbac.authorization.kubernetes.io/autoupdate"
+
+
+def kind_of(event: Event) -> str:
+    """Return the kind of role or binding that a finished request is about, "" for others and for a rehearsal."""
+    if event.group != RBAC_GROUP or event.subresource or event.stage not in FINAL_STAGES or event.dry_run:
+        return ""
+    return KINDS.get(event.resource, "")
+
+
+def created(event: Event) -> bool:
+    """Tell whether it made an object.
+
+    By POST, by server-side apply of a new name (verb patch, code 201; `kubectl apply --server-side`, Argo CD, Flux), or
+    by PUT of a new name, since all four kinds allow creation on update (AllowCreateOnUpdate in the strategy.go of
+    pkg/registry/rbac).
+    """
+    if event.verb == "create":
+        return event.succeeded is True
+    return event.verb in {"patch", "update"} and event.code == 201
+
+
+def changed(event: Event) -> bool:
+    """Tell whether it changed an object that was there."""
+    return event.verb in {"patch", "update"} and event.succeeded is True and event.code != 201
+
+
+def manifest_of(event: Event, kind: str) -> Manifest | None:
+    """Return the object as the request left it, None where that was not recorded.
+
+    Of a create and a PUT the request is the whole object; of a patch of any kind only the answer is.
+    """
+    answer, sent = event.response, event.request
+    if isinstance(answer, dict) and answer.get("kind") == kind:
+        return answer
+    whole = event.verb in {"create", "update"} and isinstance(sent, dict) and sent.get("kind") == kind
+    return sent if whole else None
+
+
+def by_itself(event: Event, kind: str, name: str) -> bool:
+    """Tell whether the API server itself makes or mends what it ships, as it does on every start.
+
+    Its own requests come over loopback and impersonate nobody.
+    """
+    return (
+        event.actor == "system:apiserver"
+        and event.impersonated_user is None
+        and from_loopback(event)
+        and (name.startswith("system:") or name in _SHIPPED.get(kind, ()))
+    )
+
+
+def from_loopback(event: Event) -> bool:
+    """Tell whether a request came from the API server's own host: by the last address, which nobody can forge."""
+    try:
+        return ipaddress.ip_address(event.source_ips[-1] if event.source_ips else "").is_loopback
+    except ValueError:
+        return False
+
+
+def echoes(event: Event) -> bool:
+    """Tell whether it is the aggregation controller that fills an aggregated role: an effect of another write.
+
+    Only what still has its aggregationRule is filled. Whoever took the controller's account and writes another role
+    with it makes no echo.
+    """
+    if event.impersonated_user is not None or event.resource != "clusterroles" or event.group != RBAC_GROUP:
+        return False
+    if event.actor not in {AGGREGATION_CONTROLLER, CONTROLLER_MANAGER} or not changed(event):
+        return False
+    answer = manifest_of(event, "ClusterRole")
+    return answer is None or bool(answer.get("aggregationRule"))
+
+
+def is_default(kind: str, name: str, *manifests: Manifest | None) -> bool:
+    """Tell whether Kubernetes ships an object of this name, or one of its versions carries the mark of those."""
+    if name in _SHIPPED.get(kind, ()) or (kind == "ClusterRole" and name in rbac.default_roles()):
+        return True
+    return any(labels_of(each).get("kubernetes.io/bootstrapping") == "rbac-defaults" for each in manifests)
+
+
+def labels_of(manifest: Manifest | None) -> Mapping[str, str]:
+    """Return an object's labels; none where they are unknown or no labels."""
+    return _texts(metadata_of(manifest).get("labels"))
+
+
+def opted_out(manifest: Manifest | None) -> bool:
+    """Tell whether the API server is told not to put the object back as it ships it."""
+    return _texts(metadata_of(manifest).get("annotations")).get(_OPTED_OUT) == "false"
+
+
+def _texts(found: Any) -> Mapping[str, str]:
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, str)}
+
+
+def uid_of(manifest: Manifest | None) -> str:
+    """Return an object's uid, "" where it is unknown."""
+    uid = metadata_of(manifest).get("uid")
+    return uid if isinstance(uid, str) else ""
+
+
+def version_of(manifest: Manifest | None) -> str:
+    """Return an object's resourceVersion, "" where it is unknown."""
+    version = metadata_of(manifest).get("resourceVersion")
+    return version if isinstance(version, str) else ""
+
+
+def named(kind: str, namespace: str, name: str) -> str:
+    """Return an object in words: `Role web/reader`, or `an unnamed Role`."""
+    if not name:
+        return f"an unnamed {kind}"
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def day_of(event: Event) -> str:
+    """Return the day of an event: a controller that does or is refused something tries again and again that day."""
+    return f"{event.at:%Y-%m-%d}" if event.at else "at some time"
+
+
+def request_of(event: Event) -> list[str]:
+    """Return what makes a request that one. Its audit ID alone would not do: clients choose it, and may repeat it."""
+    return [event.audit_id, event.at.isoformat() if event.at else event.sha256, event.verb, event.request_uri]
+
+
+def about(
+    event: Event, kind: str, detection: str, cause: list[str], title: str, *, uid: str = "", attempted: bool = False
+) -> Finding:
+    """Return a finding about the object that the event is about."""
+    return Finding(
+        detection=detection,
+        cause=json.dumps(cause),
+        title=title[:1].upper() + title[1:],
+        event=event,
+        kind=kind,
+        namespace=event.namespace,
+        name=event.name,
+        uid=uid,
+        attempted=attempted,
+    )
+
+
+def change_cause(event: Event, kind: str, after: Manifest | None) -> list[str]:
+    """Return what makes a change that one: the version it made, or where that was not recorded the actor's day."""
+    uid, version = uid_of(after), version_of(after)
+    if uid and version:
+        return ["version", uid, version]
+    return ["unrecorded", kind, event.namespace, event.name, event.actor, day_of(event)]

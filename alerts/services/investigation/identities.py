@@ -1,0 +1,60 @@
+"""How bad it is that somebody's power was taken or handed out: by a token, a certificate, or by impersonation."""
+
+from alerts import rbac
+from alerts.detections import Identity
+from alerts.rbac.subjects import MASTERS
+from alerts.services.investigation.case import Case
+from alerts.services.investigation.scoring import Risk
+
+_UNKNOWN = 50
+_NOTHING = 5
+_REFUSED = 0.5
+_KNOWN_BEFORE = 0.3
+# Nobody can recall it while it lasts.
+_LASTING = 10
+_IN_A_NAMESPACE = 0.6
+
+
+def rules_of(case: Case, identity: Identity) -> rbac.RuleSet | None:
+    """Return everything that somebody may do, wherever it counts; None where that is unknown."""
+    rules = rbac.RuleSet(tuple(rule for _, held in identity.permissions(case.now) for rule in held.rules))
+    return rules if rules or case.listed else None
+
+
+def risk_of(case: Case, identity: Identity) -> Risk:
+    """Return how bad it is: by the worst that the identity may do and the alert's actor may not."""
+    found = _worst(case, identity)
+    if case.alert.attempted:
+        return found.times(_REFUSED, "the API server refused it")
+    if found.assessment is not None and _held_already(case, identity):
+        found = found.times(_KNOWN_BEFORE, "whoever did it may do all of this without")
+    if case.alert.detection == "certificate_approved":
+        return found.plus(_LASTING, "a certificate outlives every revoke")
+    return found
+
+
+def _worst(case: Case, identity: Identity) -> Risk:
+    if rules_of(case, identity) is None:
+        label = "what it may do is unknown: the cluster’s roles and bindings were never listed"
+        return Risk(_UNKNOWN, rbac.Severity.of(_UNKNOWN), ((label, str(_UNKNOWN)),))
+    risks = [_of(scope, rules) for scope, rules in identity.permissions(case.now) if rules]
+    nothing = Risk(_NOTHING, rbac.Severity.LOW, (("it may do nothing", str(_NOTHING)),))
+    return max(risks, key=lambda risk: risk.score, default=nothing)
+
+
+def _of(scope: str, rules: rbac.RuleSet) -> Risk:
+    assessment = rbac.assess(rules, scope=scope)
+    factors = [(each.label, each.effect) for each in assessment.factors if not each.label.startswith("as if bound")]
+    return Risk(assessment.score, assessment.severity, tuple(factors), assessment)
+
+
+def _held_already(case: Case, identity: Identity) -> bool:
+    """Tell whether the actor may do by itself everything that the identity may."""
+    groups = tuple(case.opening.groups) if case.opening else ()
+    if MASTERS in groups:
+        return True
+    own = case.now.effective(rbac.Subject.of_user(case.alert.actor), "", groups).rules
+    try:
+        return all(rbac.covers(own, rules) for _, rules in identity.permissions(case.now))
+    except rbac.TooMuchWork:
+        return False
