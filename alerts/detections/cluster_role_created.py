@@ -93,7 +93,7 @@ def _attempt(event: Event) -> Finding:
 
 
 def _request(event: Event) -> list[str]:
-    return [event.audit_id, event.at.isoformat() if event.at else event.sha256, event.verb, event.request_uri]
+    return [event.audit_id, event.at.isoformat() if event.at else event.sha256, event.verb, event.request_uri or ""]
 
 
 def _finding(event: Event, cause: list[str], title: str, *, uid: str = "", attempted: bool = False) -> Finding:
