@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
 
 from alerts.models import Alert, Cluster, Mute, Notification, Revocation
@@ -32,6 +32,16 @@ def wake(task: Task[Any, Any], *args: object, after: float = 0) -> None:
         task.apply_async(args, countdown=after)
     except OperationalError:
         logger.warning("The broker could not be reached; %s waits for the sweep.", task.name)
+
+
+def has_broker() -> bool:
+    """Tell whether the broker answers."""
+    try:
+        with current_app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=2)
+    except OperationalError:
+        return False
+    return True
 
 
 @shared_task

@@ -7,6 +7,7 @@ from django.urls import path
 from alerts.views import (
     alert,
     clusters,
+    health,
     hook,
     investigate,
     known_actors,
@@ -25,6 +26,9 @@ app_name = "alerts"
 
 urlpatterns = [
     path("hook/<str:name>", hook.hook, name="hook"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("", queue.queue, name="queue"),
     path("newcomers", queue.newcomers, name="newcomers"),
     path("bulk", queue.bulk, name="bulk"),

@@ -3,11 +3,12 @@
 Every variable is described in `.env.example`. A secret NAME may come from a file named by NAME_FILE instead.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote
 
 from django.utils.csp import CSP
-from environs import FileAwareEnv
+from environs import FileAwareEnv, validate
 
 from triage import keys, valkey
 
@@ -142,8 +143,8 @@ SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if SERVED_OVER_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SERVED_OVER_HTTPS
 SECURE_SSL_REDIRECT = SERVED_OVER_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
-# API servers follow no redirect, and reach us inside the cluster.
-SECURE_REDIRECT_EXEMPT = [r"^hook/"]
+# API servers and monitors follow no redirect, and reach us inside the cluster.
+SECURE_REDIRECT_EXEMPT = [r"^hook/", r"^(healthz|readyz|metrics)$"]
 X_FRAME_OPTIONS = "DENY"
 
 # Static files, times
@@ -165,6 +166,9 @@ UNAUDITED_GRACE_SECONDS = env.int("UNAUDITED_GRACE_SECONDS", default=180)
 CANARY_SECONDS = env.int("CANARY_SECONDS", default=300)
 SILENCE_SECONDS = env.int("SILENCE_SECONDS", default=900)
 HISTORY_HOURS = env.int("HISTORY_HOURS", default=24)
+INBOX_AGE_LIMIT = env.int("INBOX_AGE_LIMIT", default=24 * 60 * 60)
+HOOK_CERTIFICATE_HEADER = env.str("HOOK_CERTIFICATE_HEADER", default="")
+HOOK_TRUSTED_PROXIES = env.list("HOOK_TRUSTED_PROXIES", default=[], subcast=ip_network)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")
@@ -191,12 +195,16 @@ MAILBOX_DIR = env.path("MAILBOX_DIR", default=None)
 # Revoking
 REVOKE_GRACE_SECONDS = env.int("REVOKE_GRACE_SECONDS", default=10)
 
+# Seen from outside
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+LOG_FORMAT = env.str("LOG_FORMAT", default="text", validate=validate.OneOf(["text", "json"]))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "alerts.audit.visible.LogFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+        "text": {"()": "alerts.audit.visible.LogFormatter", "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "alerts.audit.visible.JSONFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

@@ -65,6 +65,9 @@ def decode(body: bytes) -> Decoded:
     for position, item in enumerate(envelope.items(body)):
         event, reason = _read(item)
         if event is not None:
+            if event.at is None and item.at is not None:
+                # Cut before its times: it was logged when it was over, or so.
+                msgspec.structs.force_setattr(event, "stage_timestamp", item.at)
             events.append(event)
         if reason:
             damaged.append(Damaged(position, reason, item.raw, event))
@@ -82,7 +85,10 @@ def _read(item: envelope.Item) -> tuple[Event | None, str]:
                 return _marked(event, raw, salvaged=False), ""
         except msgspec.ValidationError as error:
             problem = f"It is not an audit event: {error}."
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except RecursionError:
+            # In which Python version it comes to that differs.
+            problem = TOO_DEEP
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problem = HALF_A_PAIR if salvage.has_half_surrogates(raw) else f"It is not JSON: {error}."
     return _recovered(raw), problem
 
@@ -111,7 +117,7 @@ def _recovered(raw: bytes) -> Event | None:
     found = dict(_readable(raw)) if raw.startswith(b"{") else {}
     if not _TELLING & found.keys():
         return None
-    unknown: dict[str, Any] = {"audit_id": "", "stage": "", "verb": "", "request_uri": "", "user": Person()}
+    unknown: dict[str, Any] = {"audit_id": "", "verb": "", "user": Person()}
     return _marked(Event(**unknown | found), raw, salvaged=True)
 
 

@@ -1,29 +1,50 @@
-"""What audit events come in, told apart by content: a webhook's list, an array, one event, a log's lines, or gzip."""
+"""What audit events come in, told apart by content, layer by layer.
 
+A body is a webhook's list, an array, one event, a log's lines, or gzip of any. Each document in it is an audit event or
+what `wrapping` knows: then it holds a body again.
+"""
+
+import base64
+import binascii
+import re
 import zlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from alerts.audit import salvage
+from alerts.audit import salvage, wrapping
 
-# What a compressed body may come to: ten times the largest an API server can send.
-INFLATED_LIMIT = 640 * 1024 * 1024
+# What everything compressed in one body may come to together: the largest body of an API server, four times.
+INFLATED_LIMIT = 256 * 1024 * 1024
+# A record of Firehose's is base64 of gzip of a list of messages, each an event: twice as many layers as any needs.
+DEEPEST = 10
 GZIP = b"\x1f\x8b"
+# How the base64 of gzip begins, whatever it holds
+_ENCODED_GZIP = b"H4sI"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # How many lines show whether something is a log: one cut line at its beginning must not decide.
 FIRST_LINES = 5
 NOT_JSON = "It is not JSON."
 INFLATES_TOO_FAR = f"It inflates to more than {INFLATED_LIMIT // 1024 // 1024} MiB; the rest was not read."
 BROKEN_COMPRESSION = "Its compression is damaged; what follows here could not be read."
+WRAPPED_TOO_OFTEN = f"It is wrapped more than {DEEPEST} times."
+# As API servers write events, to a webhook and to a log: no need to look for a wrapping.
+_EVENT = (b'{"level":', b'{"kind":"Event",')
+# What `oc adm node-logs`, an export of CloudWatch and container runtimes put before a line: a host, a time, a stream.
+_LEAD = re.compile(rb"(?:[\w.:+-]++[ \t]++){1,4}(?=\{)")
 
 
 class Item(Struct, frozen=True, gc=False):
-    """What should be one audit event, as it stands, and what is known to be wrong with it."""
+    """What should be one audit event, as it stands, and what is known to be wrong with it.
+
+    `at` is when it was logged, as far as what it came in says so.
+    """
 
     raw: bytes
     problem: str = ""
+    at: datetime | None = None
 
 
 class _EventList(Struct, gc=False):
@@ -35,39 +56,85 @@ _array = msgspec.json.Decoder(list[Raw])
 
 
 def items(body: bytes) -> Iterator[Item]:
-    """Yield everything in a body that should be an audit event. Whatever the body holds, nothing of it is left out."""
-    body, unread = _inflated(body) if body.startswith(GZIP) else (body, None)
-    body = body.removeprefix(_BYTE_ORDER_MARK).strip()
-    if body:
-        yield from _split(body)
-    if unread:
-        yield unread
+    """Yield everything in a body that should be an audit event. Whatever the body holds, nothing of it is left out.
+
+    Records of other logs, which clouds deliver in the same envelopes, are no items.
+    """
+    return _Opening().body(body, None, DEEPEST)
+
+
+class _Opening:
+    """The opening of one body and all that is in it, with what may still be inflated."""
+
+    def __init__(self) -> None:
+        self.room = INFLATED_LIMIT
+
+    def body(self, body: bytes, at: datetime | None, levels: int) -> Iterator[Item]:
+        """Yield the items of a body, which may be wrapped so many times more."""
+        unread = None
+        if body.startswith(_ENCODED_GZIP):
+            body = _decoded(body)
+        if body.startswith(GZIP):
+            body, unread = self._inflated(body)
+        body = body.removeprefix(_BYTE_ORDER_MARK).strip()
+        if body.startswith((GZIP, _ENCODED_GZIP)):
+            yield from self.body(body, at, levels - 1) if levels else [Item(body, WRAPPED_TOO_OFTEN, at)]
+        elif body:
+            for item in _split(body):
+                yield from self._item(item, at, levels)
+        if unread:
+            yield unread
+
+    def _item(self, item: Item, at: datetime | None, levels: int) -> Iterable[Item]:
+        if item.raw.startswith(_EVENT):
+            return [Item(item.raw, item.problem, at)]
+        found = wrapping.contents(item.raw)
+        if found is None:
+            return [Item(item.raw, item.problem, at)]
+        if not levels:
+            return [Item(item.raw, WRAPPED_TOO_OFTEN, at)]
+        return (inner for each in found for inner in self._content(each, at, levels - 1))
+
+    def _content(self, content: wrapping.Content, at: datetime | None, levels: int) -> Iterable[Item]:
+        at = content.at or at
+        if content.problem:
+            return [Item(content.body, content.problem, at)]
+        return self.body(content.body, at, levels)
+
+    def _inflated(self, body: bytes) -> tuple[bytes, Item | None]:
+        """Return what gzip holds (RFC 1952, of several members too) as far as it can be read, and what could not."""
+        parts: list[bytes] = []
+        while body.startswith(GZIP):
+            if self.room <= 0:
+                return b"".join(parts), Item(body, INFLATES_TOO_FAR)
+            inflater = zlib.decompressobj(wbits=31)
+            try:
+                parts.append(inflater.decompress(body, self.room))
+            except zlib.error:
+                return b"".join(parts), Item(body, BROKEN_COMPRESSION)
+            self.room -= len(parts[-1])
+            if self.room <= 0:
+                return b"".join(parts), Item(inflater.unconsumed_tail, INFLATES_TOO_FAR)
+            if not inflater.eof:
+                return b"".join(parts), Item(body, BROKEN_COMPRESSION)
+            body = inflater.unused_data
+        return b"".join(parts), Item(body, BROKEN_COMPRESSION) if body.strip(b"\0") else None
+
+
+def _decoded(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(body)
+    except binascii.Error:
+        return body
 
 
 def _split(body: bytes) -> Iterable[Item]:
+    body = _without_lead(body)
     for split in (_whole, _lines):
         found = split(body)
         if found is not None:
             return found
     return _document(body)
-
-
-def _inflated(body: bytes) -> tuple[bytes, Item | None]:
-    """Return the content of gzip (RFC 1952, of several members too) as far as it can be read, and what could not."""
-    parts, room = [], INFLATED_LIMIT
-    while body.startswith(GZIP):
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            parts.append(inflater.decompress(body, room))
-        except zlib.error:
-            return b"".join(parts), Item(body, BROKEN_COMPRESSION)
-        room -= len(parts[-1])
-        if room <= 0:
-            return b"".join(parts), Item(inflater.unconsumed_tail, INFLATES_TOO_FAR)
-        if not inflater.eof:
-            return b"".join(parts), Item(body, BROKEN_COMPRESSION)
-        body = inflater.unused_data
-    return b"".join(parts), Item(body, BROKEN_COMPRESSION) if body.strip(b"\0") else None
 
 
 def _whole(body: bytes) -> list[Item] | None:
@@ -86,7 +153,12 @@ def _lines(body: bytes) -> list[Item] | None:
     lines = [line for line in map(bytes.strip, body.split(b"\n")) if line]
     if len(lines) < 2 or not is_log(lines[:FIRST_LINES]):
         return None
-    return [item for line in lines for item in _one(line)]
+    return [item for line in lines for item in _one(_without_lead(line))]
+
+
+def _without_lead(line: bytes) -> bytes:
+    lead = None if line.startswith(b"{") else _LEAD.match(line)
+    return line[lead.end() :] if lead else line
 
 
 def _one(document: bytes) -> Iterable[Item]:
@@ -96,7 +168,8 @@ def _one(document: bytes) -> Iterable[Item]:
 
 def is_log(lines: Iterable[bytes]) -> bool:
     """Tell whether one of the lines is a JSON object by itself, as those of a log are."""
-    return any(line.startswith(b"{") and salvage.end(line, 0) == len(line) for line in map(bytes.strip, lines))
+    found = (_without_lead(line.strip()) for line in lines)
+    return any(line.startswith(b"{") and salvage.end(line, 0) == len(line) for line in found)
 
 
 def _document(body: bytes) -> Iterator[Item]:

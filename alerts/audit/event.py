@@ -16,8 +16,9 @@ from alerts.audit.reason import Grant
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-# The stages at which a request is over; ResponseStarted is of watches and other long-running ones.
-FINAL_STAGES = frozenset({"ResponseComplete", "Panic"})
+# The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
+# unknown too: Google's logs have none, for they hold finished requests only.
+FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
 _LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
@@ -28,7 +29,7 @@ class Person(Struct, frozen=True, gc=False):
     """A user as the API server authenticated it; nobody for a request that it could not authenticate (401)."""
 
     username: str = ""
-    uid: str = ""
+    uid: str | None = None
     groups: tuple[str, ...] | None = None
     extra: dict[str, tuple[str, ...]] | None = None
 
@@ -58,11 +59,11 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
     """One stage of one request. What the envelope lacks is None, which is unknown and not empty."""
 
     audit_id: str = field(name="auditID")
-    stage: str
     verb: str
-    request_uri: str = field(name="requestURI")
     user: Person
-    level: str = ""
+    stage: str | None = None
+    request_uri: str | None = field(name="requestURI", default=None)
+    level: str | None = None
     impersonated_user: Person | None = None
     source_ips: tuple[str, ...] | None = field(name="sourceIPs", default=None)
     user_agent: str | None = None
@@ -92,6 +93,16 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
     def actor(self) -> str:
         """Who really made the request, impersonating somebody or not; "" where nobody was authenticated."""
         return self.user.username
+
+    @property
+    def path(self) -> str:
+        """The path of the request's address, "" where the address is unknown."""
+        return (self.request_uri or "").partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the path in the request's address, without the question mark."""
+        return (self.request_uri or "").partition("?")[2]
 
     @property
     def group(self) -> str:
@@ -139,7 +150,7 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         A deletion says so in its body, which is logged from level Request on; everything else in its address. Only
         "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
         """
-        if "All" in parse_qs(self.request_uri.partition("?")[2]).get("dryRun", ()):
+        if "All" in parse_qs(self.query).get("dryRun", ()):
             return True
         if self.verb not in {"delete", "deletecollection"}:
             return False if self.request_uri else None
@@ -147,7 +158,8 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
             return None
         options = self.request
         if not isinstance(options, dict):
-            return None if bytes(self.request_object) else False
+            # Of a cut event nobody knows whether there was a body.
+            return None if bytes(self.request_object) or self.salvaged else False
         return bool(options.get("dryRun"))
 
     @property

@@ -9,6 +9,14 @@ from alerts.audit import envelope
 # Some five hundred events, like a batch of an API server's.
 BODY_SIZE = 1024 * 1024
 _INFLATED_AT_ONCE = 1024 * 1024
+TOO_LARGE = (
+    f"It holds a line or a document of more than {envelope.INFLATED_LIMIT // 1024 // 1024} MiB. "
+    "Split it, or write one event a line."
+)
+
+
+class TooLarge(Exception):
+    """A log that would have to be held in memory, and is larger than that allows; compressed it may have been small."""
 
 
 class Log:
@@ -19,7 +27,10 @@ class Log:
         self.broken = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the lines, without what ends them."""
+        """Yield the lines, without what ends them.
+
+        Raises TooLarge.
+        """
         parts: list[bytes] = []
         for content in self._content():
             head, *lines = content.split(b"\n")
@@ -27,12 +38,20 @@ class Log:
             for line in lines:
                 yield b"".join(parts)
                 parts = [line]
+            # Chunks are about as long as each other: counting them is enough.
+            if len(parts) * len(content) > envelope.INFLATED_LIMIT:
+                raise TooLarge(TOO_LARGE)
         yield b"".join(parts)
 
     def _content(self) -> Iterator[bytes]:
-        first = next(self._chunks, b"")
-        chunks = chain([first], self._chunks)
-        return self._inflated(chunks) if first.startswith(envelope.GZIP) else chunks
+        chunks = self._chunks
+        for _ in range(envelope.DEEPEST):
+            first = next(filter(None, chunks), b"")
+            chunks = chain([first], chunks)
+            if not first.startswith(envelope.GZIP):
+                break
+            chunks = self._inflated(chunks)
+        return chunks
 
     def _inflated(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield what gzip holds (RFC 1952, of several members too), as far as it can be read."""
@@ -50,11 +69,14 @@ class Log:
                     # Zeros may pad the last member.
                     inflater, rest = zlib.decompressobj(wbits=31), rest.lstrip(b"\0")
         yield inflater.flush()
-        self.broken = begun
+        self.broken |= begun
 
 
 def bodies(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield bodies with everything that is in a log. Only an event that is larger makes a larger body."""
+    """Yield bodies with everything that is in a log. Only an event that is larger makes a larger body.
+
+    Raises TooLarge.
+    """
     rest = iter(lines)
     first = list(islice(rest, envelope.FIRST_LINES))
     if envelope.is_log(first):
@@ -62,18 +84,28 @@ def bodies(lines: Iterable[bytes]) -> Iterator[bytes]:
         return
     whole: list[bytes] = []
     damaged: list[bytes] = []
-    for item in envelope.items(b"\n".join(chain(first, rest))):
+    for item in envelope.items(b"\n".join(_limited(chain(first, rest)))):
         (damaged if item.problem else whole).append(item.raw)
     yield from _grouped(whole, b",", b"[", b"]")
     # Each by itself: in one body it would spoil the others.
     yield from damaged
 
 
+def _limited(lines: Iterable[bytes]) -> Iterator[bytes]:
+    room = envelope.INFLATED_LIMIT
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            raise TooLarge(TOO_LARGE)
+        yield line
+
+
 def _shortened(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines that are not empty, and instead of one that is a long list of events its items."""
     for line in map(bytes.strip, lines):
         if len(line) > BODY_SIZE:
-            yield from (item.raw for item in envelope.items(line))
+            # In sound JSON a line feed is white space.
+            yield from (item.raw.replace(b"\n", b" ") for item in envelope.items(line))
         elif line:
             yield line
 

@@ -1,5 +1,6 @@
 """Events as they may be kept: secrets and tokens taken out, and everything in a form that a database can hold."""
 
+import json
 import re
 from typing import Any
 
@@ -16,17 +17,21 @@ _SECRET_KINDS = frozenset({"Secret", "SecretList", "ConfigMap", "ConfigMapList"}
 _CONTENT = frozenset({"data", "stringData", "binaryData"})
 # kubectl apply copies the whole object here.
 _COPY = "kubectl.kubernetes.io/last-applied-configuration"
-# TokenRequest and TokenReview, and what people put into headers and arguments.
+# TokenRequest and TokenReview, kubeconfigs, and what people put into headers and arguments; with - for _.
 _CREDENTIALS = frozenset(
-    {"token", "authorization", "proxy-authorization", "password", "bearertoken", "id_token", "access_token",
-     "refresh_token", "id-token", "refresh-token", "client-secret"}
+    {"token", "authorization", "proxy-authorization", "password", "passwd", "bearertoken", "id-token", "access-token",
+     "refresh-token", "client-secret", "clientsecret", "client-key-data", "private-key", "api-key", "apikey",
+     "x-api-key", "x-auth-token", "cookie"}
 )  # fmt: skip
+# Of an environment variable, or of an argument such as a chart's value
+_CREDENTIAL_NAME = re.compile(r"(?i)passw(?:or)?d|secret|token|credential|api_?key|private_?key")
 _GAP = r"(?:\s|\+|%20)"
 _IN_TEXT = re.compile(
     r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"  # a JSON web token
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     rf"|(?i:\bauthorization(?::|=|%3a|%3d){_GAP}*(?:(?:bearer|basic|token){_GAP}+)?)[^\s&\"'+]+"
     rf"|(?i:\bbearer{_GAP}+)(?=[\w.~/%=-]*\d)[\w.~/%=-]{{8,}}"
-    r"|(?i:\b(?:access_token|id_token|token|password|client_secret)(?:=|%3d))[^\s&\"']+"
+    r"|(?i:\b(?:access_token|id_token|token|password|passwd|client_secret|secret_access_key|api_key)(?:=|%3d))[^\s&\"']+"
 )
 # The words before what is hidden stay, so that one sees what was there.
 _LEAD = re.compile(
@@ -68,7 +73,11 @@ def manifest(value: Any, *, secret: bool = False) -> Any:
     """Return parsed JSON that may be kept. `secret` says that what it holds is the content of a secret."""
     if isinstance(value, dict):
         secret = secret or value.get("kind") in _SECRET_KINDS
-        return {text(key): _member(key, each, secret=secret) for key, each in value.items()}
+        variable = "value" in value and bool(_CREDENTIAL_NAME.search(str(value.get("name", ""))))
+        return {
+            text(key): HIDDEN if variable and key == "value" else _member(key, each, secret=secret)
+            for key, each in value.items()
+        }
     if isinstance(value, list):
         return [_operation(each) if secret and _is_operation(each) else manifest(each, secret=secret) for each in value]
     return text(value) if isinstance(value, str) else value
@@ -77,9 +86,18 @@ def manifest(value: Any, *, secret: bool = False) -> Any:
 def _member(key: str, value: Any, *, secret: bool) -> Any:
     if secret and (key in _CONTENT or key == _COPY):
         return {text(name): HIDDEN for name in value} if isinstance(value, dict) else HIDDEN
-    if key.lower() in _CREDENTIALS and isinstance(value, str) and value:
+    if key.lower().replace("_", "-") in _CREDENTIALS and isinstance(value, str | list) and value:
         return HIDDEN
+    if key == _COPY and isinstance(value, str):
+        return _copy(value)
     return manifest(value, secret=secret)
+
+
+def _copy(value: str) -> str:
+    try:
+        return json.dumps(manifest(salvage.parse(value.encode("utf-8", "replace"))), ensure_ascii=False)
+    except salvage.Unreadable:
+        return text(value)
 
 
 def _is_operation(value: Any) -> bool:

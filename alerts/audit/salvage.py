@@ -18,6 +18,7 @@ DEEPEST = 200
 # Everything up to the next bracket outside a string, or up to a quote that no other quote ends.
 _BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}"]?)', re.DOTALL)
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING_SO_FAR = re.compile(rb'"(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*+', re.DOTALL)
 _SCALAR = re.compile(rb"[^\s,\]}]++")
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SPACE_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
@@ -102,6 +103,31 @@ def members(text: bytes, start: int = 0) -> Iterator[tuple[str, int, int | None]
         if stop is None:
             return
         at = stop
+
+
+def readable(text: bytes, *, levels: int = 1) -> dict[str, Any]:
+    """Return the members of an object that can be read, and in their place those of objects so many levels deeper."""
+    found: dict[str, Any] = {}
+    for key, start, stop in members(text) if text.startswith(b"{") else ():
+        value = text[start:stop]
+        try:
+            found[key] = parse(value)
+        except Unreadable:
+            if levels and value.startswith(b"{"):
+                found[key] = readable(value, levels=levels - 1)
+    return found
+
+
+def string(text: bytes) -> str | None:
+    """Return the JSON string, one that is cut as far as it goes; None where it is no string."""
+    if not text.startswith(b'"'):
+        return None
+    if end(text, 0) is None:
+        text = text[: _past(_STRING_SO_FAR, text, 0)] + b'"'
+    try:
+        return msgspec.json.decode(mend(text), type=str)
+    except msgspec.DecodeError:
+        return None
 
 
 def sequence(text: bytes) -> Iterator[tuple[bytes, str]]:

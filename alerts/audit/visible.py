@@ -1,7 +1,10 @@
 """Text that an attacker chose, made visible: control, bidirectional and zero-width characters show as escapes."""
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
+from typing import Any, override
 
 # C0 and C1 controls, surrogates, soft hyphen, zero-width and bidirectional marks (UAX #9), line separators,
 # variation selectors, tags and the byte order mark: everything that changes how the rest of a line looks.
@@ -32,6 +35,27 @@ class LogFormatter(logging.Formatter):
     """Formats log records so that nothing in a message can start a line of its own or colour a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's lines; only those of a traceback break."""
+        """Return the record's lines; only those of a traceback break, and each of them is indented."""
         record.msg, record.args = visible(record.getMessage()), None
         return super().format(record)
+
+    @override
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback, in which an exception may quote what somebody wrote."""
+        return "\n".join(f"  {visible(line)}" for line in super().formatException(ei).splitlines())
+
+
+class JSONFormatter(LogFormatter):
+    """Formats log records as one JSON object a line: time, level, logger, message, and a traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON in ASCII. What is decoded from it is as harmless as a line of LogFormatter's."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": visible(record.getMessage()),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)

@@ -52,6 +52,7 @@ class Batch(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["state", "leased_until"], name="batch_claim"),
+            models.Index(fields=["state", "received_at"], name="batch_oldest"),
             models.Index(fields=["cluster", "latest_at"], name="batch_search"),
         ]
 

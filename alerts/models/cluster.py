@@ -38,6 +38,12 @@ class Cluster(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_batch_at = models.DateTimeField(null=True, editable=False)
     last_event_at = models.DateTimeField(null=True, editable=False)
+    # Since the beginning, whatever was purged since
+    batches_received = models.PositiveBigIntegerField(default=0, editable=False)
+    events_examined = models.PositiveBigIntegerField(default=0, editable=False)
+    events_salvaged = models.PositiveBigIntegerField(default=0, editable=False)
+    items_damaged = models.PositiveBigIntegerField(default=0, editable=False)
+
     inventory_at = models.DateTimeField(null=True, editable=False)
     inventory_error = models.TextField(blank=True, default="", editable=False)
     canary_error = models.TextField(
@@ -76,8 +82,13 @@ class Cluster(models.Model):
         """
         return credential.decrypt(self.sealed_api_token) if self.sealed_api_token else ""
 
-    def heard_from(self, at: datetime) -> None:
-        """Note that the cluster's newest event so far is of `at`."""
-        if self.last_event_at is None or self.last_event_at < at:
-            Cluster.objects.filter(pk=self.pk).update(last_event_at=at)
-            self.last_event_at = at
+    def heard_from(self, at: datetime | None, *, examined: int, salvaged: int, damaged: int) -> None:
+        """Count what a batch held, and note that the cluster's newest event so far is of `at` or later."""
+        newest = self.last_event_at if at is None or (self.last_event_at and self.last_event_at > at) else at
+        Cluster.objects.filter(pk=self.pk).update(
+            last_event_at=newest,
+            events_examined=models.F("events_examined") + examined,
+            events_salvaged=models.F("events_salvaged") + salvaged,
+            items_damaged=models.F("items_damaged") + damaged,
+        )
+        self.last_event_at = newest

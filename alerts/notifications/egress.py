@@ -19,6 +19,10 @@ from urllib.request import AbstractHTTPHandler, OpenerDirector, Request
 
 ANSWER_LIMIT = 64 * 1024  # bytes of an answer that are read
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: carries an IPv4 address, which may be private
+# They lead to an IPv4 address too, through a tunnel or a network's own gateway, and no service has such an address:
+# IPv4-compatible (RFC 4291), local NAT64 (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 3056). What `is_global` says of them,
+# and of mapped ones, changed within Python 3.12.
+_TUNNELS = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")))
 
 type IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -147,6 +151,11 @@ def _literal(host: str) -> IPAddress | None:
 
 
 def _is_public(address: IPAddress) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
-        return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.ipv4_mapped:
+            return _is_public(address.ipv4_mapped)
+        if any(address in network for network in _TUNNELS):
+            return False
     return address.is_global and not address.is_multicast

@@ -41,8 +41,7 @@ class MailSink(Controller):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Those who are still connected, before the loop they live in ends.
-        self.loop.call_soon_threadsafe(self._hang_up)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
         self.stop()
 
     def factory(self) -> SMTP:
@@ -60,9 +59,16 @@ class MailSink(Controller):
         # With the socket bound beforehand: a busy port is an error of whoever starts, and 0 becomes a number.
         return self.loop.create_server(self._factory_invoker, sock=self.socket)
 
-    def _hang_up(self) -> None:
-        for transport in self.connections:
-            transport.close()
+    async def _hang_up(self) -> None:
+        """Let nobody in any more, and end every conversation before the loop ends.
+
+        The server closes afterwards: a connection that it has accepted and not begun to serve it would then forget.
+        """
+        self.loop.remove_reader(self.socket)
+        while self.connections or len(asyncio.all_tasks()) > 1:
+            for transport in self.connections:
+                transport.close()
+            await asyncio.sleep(0.001)
 
 
 class _Connection(SMTP):

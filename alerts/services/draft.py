@@ -147,7 +147,7 @@ def _circumstances(alert: Alert) -> Iterator[tuple[str, str]]:
     event = alert.events.order_by("at", "pk").first()
     creator = alert.evidence.get("creator")
     known = creator if isinstance(creator, Mapping) else {}
-    yield "From address", harmless(known.get("address") or (event and ", ".join(event.source_ips)) or "unknown")
+    yield "From address", harmless(known.get("address") or (event and ", ".join(event.source_ips or ())) or "unknown")
     yield "Client", harmless(known.get("client") or (event and event.user_agent) or "unknown")
     yield "Allowed by", harmless(_right(known.get("allowed_by")))
     if alert.object_uid:

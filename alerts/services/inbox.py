@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ _FULLNESS_HOLDS_SECONDS = 5.0
 
 
 class InboxFull(Exception):
-    """More batches wait than may wait; what is posted now has to come again later."""
+    """More batches wait than may wait, or one for longer; what is posted now has to come again later."""
 
 
 def store(cluster: Cluster, body: bytes) -> Batch:
@@ -49,13 +49,25 @@ def store_leased(cluster: Cluster, body: bytes) -> tuple[Batch, bool]:
 
 
 def _store(cluster: Cluster, body: bytes, **fields: Any) -> tuple[Batch, bool]:
-    defaults = {"size": len(body), "body": lambda: _packed(body), **fields}
-    with transaction.atomic():
-        batch, new = Batch.objects.defer("body", "mentions").get_or_create(
-            cluster=cluster, sha256=hashlib.sha256(body).hexdigest(), defaults=defaults
-        )
-        Cluster.objects.filter(pk=cluster.pk).update(last_batch_at=timezone.now())
-    return batch, new
+    sha256 = hashlib.sha256(body).hexdigest()
+    same = Batch.objects.defer("body", "mentions").filter(cluster=cluster, sha256=sha256)
+    earlier = same.first()
+    if earlier is not None:
+        return earlier, False
+    packed = _packed(body)
+    try:
+        with transaction.atomic():
+            batch = Batch.objects.create(cluster=cluster, sha256=sha256, size=len(body), body=packed, **fields)
+            Cluster.objects.filter(pk=cluster.pk).update(
+                last_batch_at=timezone.now(), batches_received=F("batches_received") + 1
+            )
+    except IntegrityError:
+        # The same came twice at once; where it did not, the problem is another.
+        earlier = same.first()
+        if earlier is None:
+            raise
+        return earlier, False
+    return batch, True
 
 
 def _lease(batch: Batch) -> bool:
@@ -78,10 +90,13 @@ class _Fullness:
         self._known, self._until = False, 0.0
 
     def full(self) -> bool:
-        """Tell whether as many batches wait as may."""
+        """Tell whether as many batches wait as may, or one has waited for as long as it may."""
         if time.monotonic() >= self._until:
             limit = settings.INBOX_LIMIT
-            self._known = Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists()
+            self._known = (
+                Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists()
+                or oldest_waiting().total_seconds() > settings.INBOX_AGE_LIMIT
+            )
             self._until = time.monotonic() + _FULLNESS_HOLDS_SECONDS
         return self._known
 
@@ -100,6 +115,18 @@ def body(kept: Batch | DamagedItem) -> bytes:
 def _claimable() -> QuerySet[Batch]:
     waiting = Q(state=Batch.State.WAITING)
     return Batch.objects.filter(waiting | Q(state=Batch.State.LEASED, leased_until__lte=timezone.now()))
+
+
+def oldest_waiting() -> timedelta:
+    """Return how long the oldest batch has waited to be examined, or been tried; nothing where there is none."""
+    now = timezone.now()
+    states = (Batch.State.WAITING, Batch.State.LEASED)
+    # One state at a time, for then each is one look into the index.
+    received = (
+        Batch.objects.filter(state=state).order_by("received_at").values_list("received_at", flat=True).first()
+        for state in states
+    )
+    return max((now - at for at in received if at), default=timedelta())
 
 
 def has_waiting() -> bool:

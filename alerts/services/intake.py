@@ -175,6 +175,10 @@ def _finish(batch: Batch, decoded: Decoded, mentioned: str) -> None:
     batch.event_count, batch.damaged_count, batch.mentions = decoded.sound, len(decoded.damaged), mentioned
     batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
     batch.save()
-    if batch.latest_at:
-        # Last, for every post of this cluster waits for this row until we commit.
-        batch.cluster.heard_from(batch.latest_at)
+    # Last, for every post of this cluster waits for this row until we commit.
+    batch.cluster.heard_from(
+        batch.latest_at,
+        examined=len(decoded.events),
+        salvaged=len(decoded.events) - decoded.sound,
+        damaged=len(decoded.damaged),
+    )

@@ -18,8 +18,8 @@ def row_of(event: Event, batch: Batch) -> AuditEvent:
         cluster=batch.cluster,
         sha256=event.sha256,
         audit_id=_cut(storable(event.audit_id), _LONGEST_ID),
-        level=storable(event.level)[:32],
-        stage=storable(event.stage)[:32],
+        level=storable(event.level or "")[:32],
+        stage=storable(event.stage or "")[:32],
         at=event.at or batch.received_at,
         verb=storable(event.verb),
         username=storable(event.user.username),
@@ -30,7 +30,7 @@ def row_of(event: Event, batch: Batch) -> AuditEvent:
         subresource=storable(event.subresource),
         namespace=storable(event.namespace),
         name=storable(event.name),
-        request_uri=_cut(redaction.text(event.request_uri), _LONGEST_ADDRESS),
+        request_uri=_cut(redaction.text(event.request_uri or ""), _LONGEST_ADDRESS),
         code=event.code,
         source_ips=_texts(event.source_ips),
         user_agent=_cut(redaction.text(event.user_agent or ""), _LONGEST_ADDRESS),
@@ -47,12 +47,12 @@ def event_of(row: AuditEvent) -> Event | None:
     return next(iter(decode(json.dumps(row.body).encode()).events), None)
 
 
-def _person(person: Person) -> dict[str, str | list[str]]:
-    return {"username": storable(person.username), "uid": storable(person.uid), "groups": _texts(person.groups)}
+def _person(person: Person) -> dict[str, str | list[str] | None]:
+    return {"username": storable(person.username), "uid": storable(person.uid or ""), "groups": _texts(person.groups)}
 
 
-def _texts(values: tuple[str, ...] | None) -> list[str]:
-    return [storable(value) for value in values or ()]
+def _texts(values: tuple[str, ...] | None) -> list[str] | None:
+    return None if values is None else [storable(value) for value in values]
 
 
 def _cut(text: str, longest: int) -> str:

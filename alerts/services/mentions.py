@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import Q
 
+from alerts.audit import redaction
 from alerts.audit.event import Event
 from alerts.audit.visible import visible
 
@@ -39,7 +40,7 @@ def address(address: str) -> str:
 
 def client(user_agent: str) -> str:
     """Return the line for what a client calls itself."""
-    return _line("client", user_agent)
+    return _line("client", redaction.text(user_agent))
 
 
 def object_(resource: str, namespace: str, name: str) -> str:

@@ -2,14 +2,18 @@
 
 An API server resends a batch after any answer but 2xx: five times over 90 seconds, or for four minutes where the answer
 is 503 with Retry-After (measured on Kubernetes 1.36). So nothing about the content is ever refused.
+
+Amazon Data Firehose posts here too: it sends the token in a header of its own, and wants its request answered by id.
 """
 
+import ipaddress
 import logging
+import time
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -45,6 +49,8 @@ def hook(request: HttpRequest, name: str) -> HttpResponse:
         known = (cluster or _NOBODY).accepts(_token(request))
         if cluster is None:
             return HttpResponse(status=404)
+        if not _certified(request, name):
+            return HttpResponse(status=403)
         if not known:
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
         try:
@@ -58,12 +64,30 @@ def hook(request: HttpRequest, name: str) -> HttpResponse:
         logger.warning("A batch for cluster %s could not be kept: %s", name, error)
         return HttpResponse(status=503, headers={"Retry-After": _RETRY_AFTER_SECONDS})
     tasks.wake(tasks.examine_inbox)
+    delivery = request.headers.get("X-Amz-Firehose-Request-Id")
+    if delivery:
+        return JsonResponse({"requestId": delivery, "timestamp": time.time_ns() // 1_000_000})
     return HttpResponse(content_type="application/json")
 
 
 def _token(request: HttpRequest) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-Amz-Firehose-Access-Key", "")
+
+
+def _certified(request: HttpRequest, name: str) -> bool:
+    """Tell whether a proxy that we trust has seen the cluster's certificate; always where none is asked for.
+
+    Whoever is no such proxy could write anything into its header.
+    """
+    if not settings.HOOK_CERTIFICATE_HEADER:
+        return True
+    try:
+        peer = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    trusted = any(peer in network for network in settings.HOOK_TRUSTED_PROXIES)
+    return trusted and request.headers.get(settings.HOOK_CERTIFICATE_HEADER) == name
 
 
 def _read(request: HttpRequest) -> bytes:

@@ -1,7 +1,9 @@
 """The demo's stand-in for Slack answers as Slack does, also where somebody asks wrongly."""
 
+import gc
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,15 @@ def test_a_webhook_refuses_with_a_status(sink: SlackSink, body: str, answer: str
 
 def test_a_body_that_is_far_too_long_is_not_read(sink: SlackSink) -> None:
     assert ask(sink, "/services/T/B/x", "", {"Content-Length": str(BODY_LIMIT + 1)})[0] == 413
+
+
+def test_a_connection_that_was_just_made_is_closed_when_the_sink_stops(tmp_path: Path) -> None:
+    for _ in range(2):
+        with MailSink(tmp_path) as sink:
+            client = socket.create_connection(("127.0.0.1", sink.port))
+        # What was forgotten would say so here.
+        gc.collect()
+        client.close()
 
 
 def test_both_stop_while_somebody_is_connected(tmp_path: Path) -> None:

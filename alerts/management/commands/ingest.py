@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TaskID
 
-from alerts.audit.log import Log, bodies
+from alerts.audit.log import Log, TooLarge, bodies
 from alerts.audit.visible import visible
 from alerts.models import Alert, Batch, Cluster
 from alerts.services import inbox, intake, investigation
@@ -42,7 +42,10 @@ class Summary:
 class Command(BaseCommand):
     """Stores what the files hold in batches, examines them here and now, and says what came of it."""
 
-    help = "Read audit logs: JSON lines, EventLists, single events, each also compressed with gzip."
+    help = (
+        "Read audit logs: JSON lines, EventLists, single events, exports of Amazon EKS (CloudWatch Logs), Google GKE "
+        "(Cloud Logging) and Azure AKS (diagnostic records); each also compressed with gzip."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -82,6 +85,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{visible(name)} cannot be read: {error.strerror or error}.", returncode=_EXIT
             ) from None
+        except TooLarge as error:
+            raise CommandError(f"{visible(name)}: {error}", returncode=_EXIT) from None
         except inbox.InboxFull:
             raise CommandError("Too many batches wait. Let the workers catch up, then run this again.") from None
         if log.broken:

@@ -108,7 +108,7 @@ def object_of(event: Event) -> str:
 def request_of(event: Event) -> rbac.Request:
     """Return the request as the permission library has it."""
     if event.object_ref is None:
-        return rbac.Request(event.verb, path=event.request_uri.partition("?")[0])
+        return rbac.Request(event.verb, path=event.path)
     return rbac.Request(event.verb, event.group, event.resource, event.subresource, event.name, event.namespace)
 
 
@@ -185,7 +185,7 @@ def _sentence(event: Event, pattern: Pattern) -> Parts:
     if resource == "serviceaccounts/token":
         return _filled(pattern.past.replace("a token", _token(event)), event)
     if event.subresource in {"exec", "attach"}:
-        command = parse_qs(event.request_uri.partition("?")[2]).get("command", [])
+        command = parse_qs(event.query).get("command", [])
         if command:
             return [["", "ran "], ["code", shlex.join(command)], ["", " in pod "], ["code", object_of(event)]]
     if event.name or not pattern.everything:

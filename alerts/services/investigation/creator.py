@@ -31,7 +31,7 @@ def evidence(case: Case) -> dict[str, Any]:
         "groups": row.groups,
         "impersonator": row.username if row.impersonated else "",
         "address": sightings.address(row),
-        "addresses": row.source_ips,
+        "addresses": row.source_ips or [],
         "observed": row.source_ips[-1] if row.source_ips else "",
         "client": row.user_agent,
         "allowed_by": allowed_by(row),
@@ -65,7 +65,7 @@ def allowed_by(row: AuditEvent) -> dict[str, str]:
             "subject": f"{grant.subject_kind} {grant.subject_name}",
             "text": "",
         }
-    groups = (row.impersonated or {}).get("groups") or row.groups
+    groups = (row.impersonated or {}).get("groups") or row.groups or ()
     if row.decision == "forbid":
         text = "Nothing: the authorizer refused it."
     elif MASTERS in groups and not row.reason:

@@ -136,7 +136,7 @@ def circumstances(case: Case) -> rbac.Circumstances:
     row = case.opening
     assumed = (row.impersonated if row else None) or {}
     makers = {rbac.Subject.of_user(name) for name in (case.alert.actor, assumed.get("username")) if name}
-    groups = {*(row.groups if row else ()), *(assumed.get("groups") or ())}
+    groups = {*(row.groups or () if row else ()), *(assumed.get("groups") or ())}
     return rbac.Circumstances(
         self_grant=any(
             holder.subject in makers or (holder.subject.kind == "Group" and holder.subject.name in groups)

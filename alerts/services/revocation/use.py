@@ -56,7 +56,7 @@ def _still_allowed(change: Change, event: Event) -> bool:
 
 def _request(event: Event) -> rbac.Request:
     if event.object_ref is None:
-        return rbac.Request(event.verb, path=event.request_uri.partition("?")[0])
+        return rbac.Request(event.verb, path=event.path)
     return rbac.Request(event.verb, event.group, event.resource, event.subresource, event.name, event.namespace)
 
 

@@ -1,5 +1,7 @@
 import io
 import socket
+from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,8 +9,9 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnreachable
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import tasks
@@ -65,6 +68,15 @@ def test_the_address_has_no_slash_at_its_end(cluster: Cluster) -> None:
 def test_a_batch_that_comes_again_is_answered_the_same(token: str) -> None:
     assert [post(token).status_code for _ in range(3)] == [200, 200, 200]
     assert Batch.objects.count() == 1
+
+
+def test_a_batch_that_comes_again_costs_one_look_up(
+    token: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    post(token)
+    # The other finds the cluster.
+    with django_assert_num_queries(2):
+        assert post(token).status_code == 200
 
 
 @pytest.mark.parametrize("wrong", [None, "", "nonsense", "prod-eu"])
@@ -166,6 +178,65 @@ def test_a_full_inbox_asks_to_come_again(token: str, settings: Settings, monkeyp
     answer = post(token)
     assert (answer.status_code, answer["Retry-After"]) == (503, "3")
     assert post(token, b"first").status_code == 200
+
+
+def test_an_inbox_that_nobody_empties_asks_to_come_again(
+    token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(token, b"first")
+    settings.INBOX_AGE_LIMIT = 60
+    Batch.objects.update(received_at=timezone.now() - timedelta(seconds=59))
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    assert post(token, b"second").status_code == 200
+    Batch.objects.update(received_at=timezone.now() - timedelta(seconds=61))
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    answer = post(token)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "3")
+
+
+def test_firehose_is_answered_in_its_own_way(token: str) -> None:
+    headers = {"X-Amz-Firehose-Access-Key": token, "X-Amz-Firehose-Request-Id": "ed4acda5-034f"}
+    answer = post(None, **headers)
+    assert answer.status_code == 200
+    assert answer.json()["requestId"] == "ed4acda5-034f"
+    assert abs(answer.json()["timestamp"] / 1000 - timezone.now().timestamp()) < 60
+    assert post(None, **headers | {"X-Amz-Firehose-Access-Key": "guess"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("peer", "name", "status"),
+    [
+        ("10.0.4.7", "prod-eu", 200),
+        ("fd00::7", "prod-eu", 200),
+        ("10.0.4.7", "prod-us", 403),
+        ("10.0.4.7", "prod-eu,prod-eu", 403),
+        ("10.0.4.7", None, 403),
+        ("10.0.5.7", "prod-eu", 403),
+        ("", "prod-eu", 403),
+    ],
+)
+def test_a_certificate_counts_where_a_trusted_proxy_has_seen_it(
+    token: str, settings: Settings, peer: str, name: str | None, status: int
+) -> None:
+    settings.HOOK_CERTIFICATE_HEADER = "X-Client-Name"
+    settings.HOOK_TRUSTED_PROXIES = [ip_network("10.0.4.0/24"), ip_network("fd00::/64")]
+    headers = {"X-Client-Name": name} if name else {}
+    client = Client(headers={"Authorization": f"Bearer {token}"} | headers, REMOTE_ADDR=peer)
+    assert client.post("/hook/prod-eu", BODY, content_type="application/json").status_code == status
+    assert Batch.objects.exists() == (status == 200)
+
+
+def test_a_certificate_comes_on_top_of_the_token(token: str, settings: Settings) -> None:
+    settings.HOOK_CERTIFICATE_HEADER = "X-Client-Name"
+    settings.HOOK_TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
+    assert post("guess", **{"X-Client-Name": "prod-eu"}).status_code == 401
+
+
+def test_over_plain_http_the_hook_and_the_monitors_are_not_redirected(token: str, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert post(token).status_code == 200
+    assert Client().get("/healthz").status_code == 200
+    assert Client().get("/login").status_code == 301
 
 
 @pytest.mark.parametrize(

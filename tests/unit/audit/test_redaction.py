@@ -78,6 +78,54 @@ def test_a_token_that_was_issued_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "Pod", "spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}]}},
+        {"kind": "Pod", "spec": {"containers": [{"args": ["--token=hunter2", "--api_key=hunter2"]}]}},
+        {"kind": "Config", "users": [{"user": {"client-key-data": "hunter2"}}]},
+        {"kind": "Probe", "headers": {"Authorization": ["hunter2"], "X-Auth-Token": "hunter2", "Cookie": "hunter2"}},
+        {"kind": "Note", "text": "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----"},
+        {"kind": "Note", "text": "-----BEGIN PRIVATE KEY-----\nhunter2 and no end"},
+        {"kind": "TokenReview", "spec": {"token": "hunter2"}},
+        {"metadata": {"annotations": {redaction._COPY: json.dumps({"kind": "Secret", "data": {"a": "hunter2"}})}}},
+        {"metadata": {"annotations": {redaction._COPY: json.dumps({"kind": "X", "env": {"password": "hunter2"}})}}},
+        {"metadata": {"annotations": {redaction._COPY: "{cut password=hunter2"}}},
+    ],
+)
+def test_credentials_in_any_object_are_not_kept(body: dict[str, Any]) -> None:
+    kept = json.dumps(body_of(requestObject=body, responseObject={"kind": "List", "items": [body]}))
+    assert "hunter2" not in kept
+    assert redaction.HIDDEN in kept
+
+
+def test_a_copy_of_an_object_without_secrets_stays_readable() -> None:
+    copied = {"kind": "ClusterRole", "metadata": {"name": "größe"}, "rules": []}
+    kept = body_of(requestObject={"metadata": {"annotations": {redaction._COPY: json.dumps(copied)}}})
+    assert json.loads(kept["requestObject"]["metadata"]["annotations"][redaction._COPY]) == copied
+
+
+def test_a_certificate_request_and_the_names_of_secrets_stay() -> None:
+    body = {"kind": "CertificateSigningRequest", "spec": {"request": "LS0tLS1CRUdJTiBDRVJU", "usages": ["client auth"]}}
+    pod = {"kind": "Pod", "spec": {"volumes": [{"name": "v", "secret": {"secretName": "db"}}]}}
+    kept = body_of(requestObject=body, responseObject=pod)
+    assert (kept["requestObject"], kept["responseObject"]) == (body, pod)
+
+
+def test_a_secret_that_google_logged_is_not_kept_either() -> None:
+    entry = json.loads((DATA / "audit/envelopes/gke-log-entry.json").read_text())
+    entry["protoPayload"] |= {
+        "methodName": "io.k8s.core.v1.secrets.create",
+        "resourceName": "core/v1/namespaces/web/secrets/db",
+        "request": {"@type": "core.k8s.io/v1.Secret", "data": {"password": "aHVudGVyMg=="}},
+        "response": {"@type": "core.k8s.io/v1.Secret", "stringData": {"password": "aHVudGVyMg=="}},
+    }
+    (event,) = decode(json.dumps(entry).encode()).events
+    kept = redaction.redacted(event)
+    assert "aHVudGVyMg==" not in json.dumps(kept)
+    assert kept["requestObject"]["kind"] == "Secret"
+
+
+@pytest.mark.parametrize(
     ("text", "kept"),
     [
         (f"see {JWT}", "see [redacted]"),

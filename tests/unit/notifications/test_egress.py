@@ -92,7 +92,14 @@ def test_a_listed_name_that_leads_to_a_private_address_is_refused() -> None:
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::0a00:1", False),
         ("64:ff9b::305:8c02", True),
+        ("::ffff:3.5.140.2", True),
+        ("64:ff9b:1::305:8c02", False),
         ("2002:7f00:1::", False),
+        ("2002:a00:1::", False),
+        ("2002:305:8c02::", False),
+        ("2001:0:305:8c02::", False),
+        ("2001:0:4136:e378:8000:63bf:80ff:fffe", False),
+        ("::7f00:1", False),
     ],
 )
 def test_only_addresses_of_the_public_internet_are_public(

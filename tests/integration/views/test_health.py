@@ -1,0 +1,150 @@
+"""What monitors are told, and who is told more."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from alerts import tasks
+from alerts.models import Batch, Cluster
+from alerts.services import inbox, intake, metrics
+from tests.conftest import DATA, logged_in
+from tests.factories import make_alert
+from tests.recorded import take_in
+
+TOKEN = "prometheus-s-token"
+
+
+@pytest.fixture
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "has_broker", lambda: True)
+
+
+def get(path: str, token: str | None = None) -> Any:
+    return Client(headers={"Authorization": f"Bearer {token}"} if token else {}).get(path)
+
+
+def waiting(cluster: Cluster, seconds: float, state: str = "waiting") -> None:
+    at = timezone.now()
+    received = at - timedelta(seconds=seconds)
+    until = at + timedelta(minutes=1) if state == "leased" else None
+    Batch.objects.create(
+        cluster=cluster, sha256=f"{seconds} {state}", size=1, body=b"", received_at=received, state=state,
+        leased_until=until,
+    )  # fmt: skip
+
+
+def test_a_living_process_says_so_without_a_database() -> None:
+    answer = get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
+    assert not answer.cookies
+
+
+@pytest.mark.usefixtures("reachable")
+def test_it_is_ready_when_everything_is_there(cluster: Cluster) -> None:
+    waiting(cluster, 200)
+    answer = get("/readyz")
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize("state", ["waiting", "leased"])
+def test_it_is_not_ready_when_a_batch_waits_for_long(cluster: Cluster, settings: Settings, state: str) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    waiting(cluster, 301, state)
+    answer = get("/readyz")
+    assert (answer.status_code, answer.content) == (503, b"not ready\n")
+    assert get("/readyz", TOKEN).content == b"A batch has waited 301 seconds: are the workers running?\n"
+    assert get("/readyz", "guess").content == b"not ready\n"
+
+
+@pytest.mark.usefixtures("reachable")
+def test_it_is_not_ready_before_the_tables_are_of_this_version(db: None, settings: Settings) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    MigrationRecorder(connection).migration_qs.filter(app="alerts").order_by("-name")[0].delete()
+    assert b"manage.py migrate" in get("/readyz", TOKEN).content
+
+
+@pytest.mark.usefixtures("reachable")
+def test_it_is_not_ready_without_a_database(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OperationalError
+
+    settings.METRICS_TOKEN = TOKEN
+    with monkeypatch.context() as broken:
+        broken.setattr(connection, "cursor", fail)
+        answer = get("/readyz", TOKEN)
+    assert (answer.status_code, answer.content) == (503, b"The database does not answer.\n")
+
+
+def test_it_is_not_ready_without_a_broker(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    monkeypatch.setattr(tasks.current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(tasks.current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    assert b"The broker does not answer" in get("/readyz", TOKEN).content
+
+
+def test_metrics_are_for_administrators_and_for_who_has_the_token(
+    cluster: Cluster, ana: User, ada: User, settings: Settings
+) -> None:
+    assert get("/metrics").status_code == 404
+    assert get("/metrics", TOKEN).status_code == 404
+    assert get("/metrics", "").status_code == 404
+    assert logged_in(ana).get("/metrics").status_code == 404
+    assert logged_in(ada).get("/metrics").status_code == 200
+    settings.METRICS_TOKEN = TOKEN
+    answer = get("/metrics", TOKEN)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert get("/metrics", f"{TOKEN}x").status_code == 401
+    assert get("/metrics", "\u00fc").status_code == 401
+
+
+def test_metrics_count_what_came_of_every_batch(cluster: Cluster) -> None:
+    take_in(cluster, (DATA / "audit/envelopes/cut-eks.json").read_bytes())
+    take_in(cluster, b"not json")
+    inbox.store(cluster, b"not json")
+    waiting(cluster, 90)
+    waiting(cluster, 900, "quarantined")
+    make_alert(cluster, severity="high")
+    text = metrics.text()
+    for line in (
+        'rolecall_batches_received_total{cluster="prod-eu"} 2',
+        'rolecall_events_examined_total{cluster="prod-eu"} 2',
+        'rolecall_events_salvaged_total{cluster="prod-eu"} 1',
+        'rolecall_items_damaged_total{cluster="prod-eu"} 2',
+        'rolecall_batches{state="waiting"} 1',
+        'rolecall_batches{state="quarantined"} 1',
+        'rolecall_alerts{cluster="prod-eu",severity="high",status="new"} 1',
+    ):
+        assert f"\n{line}\n" in text
+    assert "\nrolecall_oldest_waiting_seconds 90" in text
+    assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} ' in text
+
+
+def test_a_batch_that_is_examined_twice_counts_once(cluster: Cluster) -> None:
+    batch, _ = inbox.store_leased(cluster, (DATA / "audit/envelopes/apiserver-log.jsonl").read_bytes())
+    for _ in range(2):
+        assert intake.examine(batch).error == ""
+    cluster.refresh_from_db()
+    assert (cluster.batches_received, cluster.events_examined) == (1, 2)
+
+
+def test_metrics_take_as_many_queries_however_much_is_stored(
+    cluster: Cluster, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(5):
+        Cluster.objects.create(name=f"c-{number}")
+        waiting(cluster, number)
+    with django_assert_num_queries(7):
+        metrics.text()
+
+
+def test_a_label_cannot_leave_its_quotes() -> None:
+    metric = metrics.Metric("m", "gauge", "Help.", (({"cluster": 'a"} 1\nforged{x="\\'}, 1.5),))
+    assert str(metric).splitlines()[2:] == ['m{cluster="a\\"} 1\\nforged{x=\\"\\\\"} 1.5']
