@@ -71,6 +71,8 @@ def _examine(batch: Batch) -> Outcome:
 def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
     found = []
     for event in events:
+        if event.only_reads:
+            continue
         findings = tuple(detections.examine(event))
         if findings or _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), findings))
