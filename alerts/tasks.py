@@ -16,6 +16,7 @@ from alerts.services import (
     investigation,
     mutes,
     reconciliation,
+    retention,
     revocation,
     stream,
 )
@@ -146,6 +147,12 @@ def apply_mute(mute_id: int) -> None:
     mute = Mute.objects.running().filter(pk=mute_id).first()
     if mute:
         mutes.apply(mute)
+
+
+@shared_task
+def purge() -> None:
+    """Delete the stored batches that are past their time, or more than there is room for."""
+    retention.purge()
 
 
 @shared_task

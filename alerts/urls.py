@@ -16,6 +16,7 @@ from alerts.views import (
     queue,
     revoke,
     role,
+    search,
     stakeholders,
     tell,
     triage,
@@ -78,6 +79,7 @@ urlpatterns = [
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
     path("clusters/<slug:name>/batches/<int:pk>/examine", clusters.examine_again, name="examine_again"),
+    path("clusters/<slug:name>/search", search.search, name="search"),
     path(
         "login",
         login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),

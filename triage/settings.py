@@ -108,6 +108,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "alerts.tasks.sweep", "schedule": 10.0},
+    "purge": {"task": "alerts.tasks.purge", "schedule": 3600.0},
     "inventory": {"task": "alerts.tasks.refresh_inventories", "schedule": 300.0},
     "streams": {"task": "alerts.tasks.watch_streams", "schedule": 60.0},
 }
@@ -169,6 +170,8 @@ HISTORY_HOURS = env.int("HISTORY_HOURS", default=24)
 INBOX_AGE_LIMIT = env.int("INBOX_AGE_LIMIT", default=24 * 60 * 60)
 HOOK_CERTIFICATE_HEADER = env.str("HOOK_CERTIFICATE_HEADER", default="")
 HOOK_TRUSTED_PROXIES = env.list("HOOK_TRUSTED_PROXIES", default=[], subcast=ip_network)
+RETENTION_DAYS = env.float("RETENTION_DAYS", default=3)
+RETENTION_GIB = env.float("RETENTION_GIB", default=20)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")

@@ -12,6 +12,7 @@ from alerts.audit import envelope, salvage
 from alerts.audit.event import UNBODIED, Event, Person
 
 _event = msgspec.json.Decoder(Event)
+_EVENT_LIST = b'{"kind":"EventList"'
 _fields = {
     each.encode_name: (each.name, None if each.type is Raw else msgspec.json.Decoder(each.type))
     for each in msgspec.structs.fields(Event)
@@ -22,6 +23,18 @@ _TELLING = frozenset({"audit_id", "verb", "request_uri", "object_ref"})
 HALF_A_PAIR = "A string in it holds half a surrogate pair, which is no character."
 NOT_UTF8 = "It is not valid UTF-8."
 TOO_DEEP = f"It is nested more than {salvage.DEEPEST} levels deep."
+
+
+class _Typed(msgspec.Struct, gc=False):
+    items: list[Event]
+
+
+class _Split(msgspec.Struct, gc=False):
+    items: list[Raw]
+
+
+_typed = msgspec.json.Decoder(_Typed)
+_split = msgspec.json.Decoder(_Split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,9 @@ def decode(body: bytes) -> Decoded:
 
     What can be recovered of a damaged event is among `events` too, marked as salvaged, to be examined like any other.
     """
+    sound = _sound(body)
+    if sound is not None:
+        return Decoded(sound, ())
     events: list[Event] = []
     damaged: list[Damaged] = []
     for position, item in enumerate(envelope.items(body)):
@@ -72,6 +88,26 @@ def decode(body: bytes) -> Decoded:
         if reason:
             damaged.append(Damaged(position, reason, item.raw, event))
     return Decoded(tuple(events), tuple(damaged))
+
+
+def _sound(body: bytes) -> tuple[Event, ...] | None:
+    """Return the events of an API server's list, read at once; None for anything else, and where one is damaged."""
+    if not body.startswith(_EVENT_LIST):
+        return None
+    try:
+        if not body.isascii():
+            body.decode()
+        events, parts = _typed.decode(body).items, _split.decode(body).items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    for event, part in zip(events, parts, strict=True):
+        raw = bytes(part)
+        if (event.request_object is not UNBODIED or event.response_object is not UNBODIED) and _poison(event, raw):
+            return None
+        msgspec.structs.force_setattr(event, "raw", raw)
+        if event.salvaged:
+            msgspec.structs.force_setattr(event, "salvaged", False)
+    return tuple(events)
 
 
 def _read(item: envelope.Item) -> tuple[Event | None, str]:

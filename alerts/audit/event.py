@@ -15,6 +15,7 @@ from alerts.audit import salvage
 from alerts.audit.reason import Grant
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
+READS = frozenset({"get", "list", "watch"})
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
 # unknown too: Google's logs have none, for they hold finished requests only.
@@ -198,9 +199,18 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         return self.salvaged or self.truncated
 
     @property
+    def only_reads(self) -> bool:
+        """Whether this is certainly no more than somebody reading in their own name. Most of what clusters do is.
+
+        Who may not act as somebody else is answered 403, with nobody in the event but themselves.
+        """
+        return self.verb in READS and self.impersonated_user is None and self.code != 403 and not self.salvaged
+
+    @property
     def writes_rbac(self) -> bool:
         """Whether this is a finished request to change a role or binding, carried out or not."""
-        return self.group == RBAC_GROUP and self.verb in WRITES and self.stage in FINAL_STAGES and not self.subresource
+        # In this order: most events are no writes.
+        return self.verb in WRITES and self.group == RBAC_GROUP and self.stage in FINAL_STAGES and not self.subresource
 
 
 def metadata_of(manifest: Any) -> dict[str, Any]:

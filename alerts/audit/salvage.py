@@ -7,7 +7,6 @@ of nesting, invalid UTF-8, half surrogate pairs. Accepted patches therefore reac
 import json
 import re
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -29,10 +28,8 @@ _ESCAPE = re.compile(
 # How an audit event begins: in a list of items, and in a log.
 _EVENT = re.compile(rb',\s*(?=\{\s*"(?:kind"\s*:\s*"Event"|level"\s*:\s*"(?:None|Metadata|Request|RequestResponse)"))')
 _CLOSING = {b"{": b"}", b"[": b"]"}
-_DEPTH_CHANGES = bytes(
-    2 if code in b"[{" else 0 if code in b"]}" else 1  # minus one: up, down, neither
-    for code in range(256)
-)
+_ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 # What is kept of a list that is cut between two of its elements
 _TAIL = 80
@@ -145,11 +142,18 @@ def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
 
 
 def depth(text: bytes) -> int:
-    """Return how deep the brackets are nested, or 0 where there are too few of them to matter."""
+    """Return how deep the brackets are nested, at most DEEPEST + 1; 0 where there are too few of them to matter."""
     if text.count(b"{") + text.count(b"[") <= DEEPEST:
         return 0
-    changes = _STRING.sub(b"", text).translate(_DEPTH_CHANGES)
-    return max(accumulate(changes, lambda level, change: level + change - 1, initial=0))
+    brackets = _STRING.sub(b"", text).translate(_ONE_KIND_OF_BRACKET, _NO_BRACKETS)
+    for level in range(DEEPEST + 1):
+        # Without its innermost pairs, everything is one level less deep.
+        outer = brackets.replace(b"[]", b"")
+        if len(outer) == len(brackets):
+            # What has no other end counts as nested too.
+            return level + brackets.count(b"[")
+        brackets = outer
+    return DEEPEST + 1
 
 
 def has_half_surrogates(text: bytes) -> bool:

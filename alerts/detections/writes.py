@@ -147,7 +147,7 @@ def day_of(event: Event) -> str:
 
 def request_of(event: Event) -> list[str]:
     """Return what makes a request that one. Its audit ID alone would not do: clients choose it, and may repeat it."""
-    return [event.audit_id, event.at.isoformat() if event.at else event.sha256, event.verb, event.request_uri]
+    return [event.audit_id, event.at.isoformat() if event.at else event.sha256, event.verb, event.request_uri or ""]
 
 
 def about(

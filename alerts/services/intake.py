@@ -77,6 +77,8 @@ def _examine(batch: Batch) -> Outcome:
 def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge) -> list[_Kept]:
     found = []
     for event in events:
+        if event.only_reads and not audit_data_damaged.absurd(event):
+            continue
         if _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), None))
         elif findings := (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at)):

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from alerts.audit import redaction
 from alerts.audit.event import Event
+from alerts.audit.reason import Grant
 from alerts.audit.visible import visible
 
 # A name has no limit of its own; an index of names needs one. Beyond it, its hash tells names apart.
@@ -57,28 +58,34 @@ def _line(what: str, *parts: str) -> str:
 
 def of(events: Iterable[Event]) -> str:
     """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one."""
-    lines = sorted({line for event in events for line in _lines(event)})
-    return "".join(f"\n{line}" for line in lines) + "\n" if lines else ""
+    usernames, addresses, clients, reasons = set[str](), set[str](), set[str](), set[str]()
+    lines: set[str] = set()
+    # Few people ask in few ways for much: what is the same in many events is put into words once.
+    for event in events:
+        usernames.add(event.user.username)
+        if event.impersonated_user is not None:
+            usernames.add(event.impersonated_user.username)
+        if event.source_ips:
+            addresses.add(event.source_ips[0])
+        if event.user_agent:
+            clients.add(event.user_agent)
+        if event.annotations:
+            reasons.add(event.reason)
+        if event.writes_rbac:
+            lines.update(_written(event))
+    lines.update(map(actor, usernames - {""}), map(address, addresses), map(client, clients))
+    for grant in filter(None, map(Grant.of, reasons)):
+        lines.add(role(grant.role_kind, grant.role_namespace, grant.role_name))
+        lines.add(binding(grant.binding_kind, grant.binding_namespace, grant.binding_name))
+    return "".join(f"\n{line}" for line in sorted(lines)) + "\n" if lines else ""
 
 
-def _lines(event: Event) -> Iterator[str]:
-    for person in (event.user, event.impersonated_user):
-        if person is not None and person.username:
-            yield actor(person.username)
-    if event.source_ips:
-        yield address(event.source_ips[0])
-    if event.user_agent:
-        yield client(event.user_agent)
-    grant = event.allowed_by
-    if grant is not None:
-        yield role(grant.role_kind, grant.role_namespace, grant.role_name)
-        yield binding(grant.binding_kind, grant.binding_namespace, grant.binding_name)
-    if event.writes_rbac:
-        yield object_(event.resource, event.namespace, event.name)
-        reference = event.request.get("roleRef") if isinstance(event.request, dict) else None
-        if isinstance(reference, dict):
-            kind, name = (str(reference.get(key, "")) for key in ("kind", "name"))
-            yield role(kind, event.namespace if kind == "Role" else "", name)
+def _written(event: Event) -> Iterator[str]:
+    yield object_(event.resource, event.namespace, event.name)
+    reference = event.request.get("roleRef") if isinstance(event.request, dict) else None
+    if isinstance(reference, dict):
+        kind, name = (str(reference.get(key, "")) for key in ("kind", "name"))
+        yield role(kind, event.namespace if kind == "Role" else "", name)
 
 
 def contains(text: str, lines: Iterable[str]) -> bool:

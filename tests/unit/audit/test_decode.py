@@ -1,4 +1,5 @@
 import json
+from itertools import batched
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,20 @@ def test_bytes_flipped_anywhere_never_raise(data: st.DataObject) -> None:
     for event in decoded.events:
         _ = (event.request, event.response, event.dry_run, event.allowed_by, event.name, event.sha256)
     assert count(decoded) > 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*DATA.rglob("*.jsonl"), *RECORDINGS.glob("*.jsonl")]), ids=lambda path: path.stem
+)
+def test_a_list_read_at_once_gives_what_its_items_give_one_by_one(path: Path) -> None:
+    for lines in batched(path.read_bytes().splitlines(), 50):
+        items = b",".join(lines)
+        at_once = decode(b'{"kind":"EventList","items":[' + items + b"]}")
+        one_by_one = decode(b'{ "kind":"EventList","items":[' + items + b"]}")
+        assert at_once == one_by_one
+
+
+def test_an_event_in_a_list_cannot_pass_itself_off_as_salvaged_or_bring_its_own_bytes() -> None:
+    (event,) = decode(event_list(creation(raw="bm90aGluZw==", salvaged=True))).events
+    assert not event.salvaged
+    assert b'"salvaged":true' in event.raw

@@ -1,0 +1,261 @@
+"""How fast audit events are taken in, next to what others take only to parse them: `python -m benchmarks.intake`.
+
+The corpus is benchmarks.corpus. Readers and stages without a database are measured in CPU time on one core, the best of
+some rounds, since other programs may run beside; the worker and the hook by the clock. Peers that are not installed are
+brought into an environment that is thrown away (--offline leaves them out).
+"""
+
+import http.client
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import corpus, installation
+from benchmarks.installation import ROOT
+
+ROUNDS = 4
+PEERS = {"orjson": "orjson", "simdjson": "pysimdjson"}
+CLIENTS = 4
+LATENCY_SAMPLES = 10
+# What a person would do with such a log to find who wrote roles and bindings
+_JQ = '.items[] | select(.objectRef.apiGroup == "rbac.authorization.k8s.io" and .verb != "get") | .auditID'
+
+
+def line(what: str, events: int, size: int, seconds: float, remark: str = "") -> str:
+    """Return a line of the report."""
+    return f"{what:34} {events / seconds:11,.0f} events/s {size / seconds / 1e6:8,.0f} MB/s  {remark}"
+
+
+def best(work: Callable[[], object]) -> float:
+    """Return the least seconds of CPU that some work took."""
+    found = float("inf")
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        work()
+        found = min(found, time.process_time() - start)
+    return found
+
+
+def peers(bodies: list[bytes], *, offline: bool) -> dict[str, float | None]:
+    """Return the seconds that others take, None for those that are not there."""
+    with tempfile.TemporaryDirectory(prefix="rolecall-peers-") as directory:
+        file = Path(directory, "bodies.jsonl")
+        file.write_bytes(b"\n".join(body.strip() for body in bodies))
+        found: dict[str, float | None] = {"json.loads": _seconds(sys.executable, file, "json")}
+        python = None if offline else _environment(Path(directory, "environment"))
+        for name in PEERS:
+            found[name] = _seconds(python, file, name) if python else None
+        found["jq"] = _jq(file) if shutil.which("jq") else None
+    return found
+
+
+def _seconds(python: str, file: Path, name: str) -> float | None:
+    command = [python, str(Path(__file__).with_name("peers.py")), str(file), name]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return float(ended.stdout) if ended.returncode == 0 else None
+
+
+def _environment(path: Path) -> str | None:
+    """Make an environment with the peers, and return its Python; None where that cannot be done."""
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    python = str(path / "bin" / "python")
+    make = [uv, "venv", "--quiet", "--python", sys.executable, str(path)]
+    bring = [uv, "pip", "install", "--quiet", "--python", python, *PEERS.values()]
+    try:
+        for command in (make, bring):
+            subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return python
+
+
+def _jq(file: Path) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    subprocess.run(["jq", "-r", _JQ, str(file)], check=True, stdout=subprocess.DEVNULL)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+def reading(bodies: list[bytes], *, offline: bool) -> None:
+    """Measure decoding and examining on one core beside the peers, and say whether the aims are reached."""
+    with installation.directory() as path:
+        installation.settle_in(path)
+        from alerts.audit.decode import decode
+
+        events, size = sum(len(decode(body).events) for body in bodies), sum(map(len, bodies))
+        print(f"{events:,} events in {len(bodies):,} bodies, {size / events:,.0f} bytes each")
+        theirs = peers(bodies, offline=offline)
+        for name, seconds in theirs.items():
+            print(line(name, events, size, seconds) if seconds else f"{name:34} not installed")
+        decoded = best(lambda: [decode(body) for body in bodies])
+        examined = best(lambda: [_examine(body) for body in bodies])
+        times = [f"{seconds / examined:.1f} × {name}" for name, seconds in theirs.items() if seconds]
+        print(line("ours: decode", events, size, decoded))
+        print(line("ours: decode, examine, index", events, size, examined, ", ".join(times)))
+
+
+def _examine(body: bytes) -> None:
+    from alerts import detections
+    from alerts.audit.decode import decode
+    from alerts.services import mentions
+
+    events = decode(body).events
+    for event in events:
+        if not event.only_reads:
+            list(detections.examine(event))
+    mentions.of(events)
+
+
+def worker(bodies: list[bytes], *, postgres: bool) -> None:
+    """Measure the whole worker: claim, decode, examine, and one transaction for everything that a batch causes."""
+    with installation.directory() as path:
+        server, url = installation.postgresql(path) if postgres else (None, "")
+        if server:
+            server.keep()
+            installation.wait_for(lambda: installation.connected(path))
+        installation.settle_in(path, url)
+        from alerts.models import Alert, AuditEvent, Batch, Cluster
+        from alerts.services import inbox, intake
+
+        cluster = Cluster.objects.create(name="benchmark")
+        for body in bodies:
+            inbox.store(cluster, body)
+        start, cpu = time.perf_counter(), time.process_time()
+        while batches := inbox.claim(4):
+            for batch in batches:
+                intake.examine(batch)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
+        events, size = len(bodies) * corpus.BATCH, sum(map(len, bodies))
+        remark = (
+            f"{events / cpu:,.0f} a CPU second; {AuditEvent.objects.count():,} kept, {Alert.objects.count():,} alerts"
+        )
+        print(line(f"ours: worker, {'PostgreSQL' if postgres else 'SQLite'}", events, size, seconds, remark))
+
+
+def hook(bodies: list[bytes], *, postgres: bool) -> None:
+    """Measure the hook by HTTP with two web workers, and then how soon an idle worker shows an alert."""
+    with installation.directory() as path:
+        programs, url = [], ""
+        if postgres:
+            server, url = installation.postgresql(path)
+            server.keep()
+            installation.wait_for(lambda: installation.connected(path))
+            programs.append(server)
+        installation.settle_in(path, url)
+        from alerts.models import Cluster
+
+        cluster = Cluster(name="benchmark")
+        token = cluster.issue_hook_token()
+        cluster.save()
+        port = installation.free_port()
+        programs += [installation.valkey(), installation.web(port)]
+        for program in programs:
+            program.keep()
+        installation.wait_for(lambda: installation.listening(port))
+        for body in bodies[:CLIENTS]:
+            _post(http.client.HTTPConnection("127.0.0.1", port), token, body)
+        seconds, waited = _posted(bodies[CLIENTS:], port, token)
+        events, size = (len(bodies) - CLIENTS) * corpus.BATCH, sum(map(len, bodies[CLIENTS:]))
+        name = f"ours: hook by HTTP, {'PostgreSQL' if postgres else 'SQLite'}"
+        print(line(name, events, size, seconds, f"p99 {sorted(waited)[int(len(waited) * 0.99)] * 1000:.0f} ms"))
+
+
+def _posted(bodies: list[bytes], port: int, token: str) -> tuple[float, list[float]]:
+    """Post everything from some clients at once; return the seconds that took, and those that each answer took."""
+    rest, waited = iter(bodies), list[float]()
+    lock = threading.Lock()
+
+    def work() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        while True:
+            with lock:
+                body = next(rest, None)
+            if body is None:
+                return
+            begun = time.perf_counter()
+            _post(connection, token, body)
+            waited.append(time.perf_counter() - begun)
+
+    clients = [threading.Thread(target=work) for _ in range(CLIENTS)]
+    start = time.perf_counter()
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    return time.perf_counter() - start, waited
+
+
+def _post(connection: http.client.HTTPConnection, token: str, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request("POST", "/hook/benchmark", body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200, answer.status
+
+
+def latency() -> None:
+    """Measure how soon after its batch was posted an alert is there, with a worker that has nothing else to do."""
+    with installation.directory() as path:
+        installation.settle_in(path)
+        from alerts.models import Alert, Cluster
+        from benchmarks.kill9 import CREATES, body
+
+        cluster = Cluster(name="benchmark")
+        token = cluster.issue_hook_token()
+        cluster.save()
+        port = installation.free_port()
+        for program in (installation.valkey(), installation.web(port), installation.worker()):
+            program.keep()
+        installation.wait_for(lambda: installation.listening(port))
+        waited = []
+        for number in range(LATENCY_SAMPLES + 1):
+            start = time.perf_counter()
+            _post(http.client.HTTPConnection("127.0.0.1", port), token, body(number * CREATES))
+            while Alert.objects.count() <= number:
+                time.sleep(0.005)
+            waited.append(time.perf_counter() - start)
+        # Before the first, the worker was still starting.
+        print(f"{'an alert is there after':34} {max(waited[1:]) * 1000:11,.0f} ms at worst of {LATENCY_SAMPLES}")
+
+
+STAGES: dict[str, Callable[[list[bytes]], None]] = {
+    "worker-sqlite": lambda bodies: worker(bodies, postgres=False),
+    "worker-postgresql": lambda bodies: worker(bodies, postgres=True),
+    "hook-sqlite": lambda bodies: hook(bodies, postgres=False),
+    "hook-postgresql": lambda bodies: hook(bodies, postgres=True),
+    "latency": lambda _: latency(),
+}
+
+
+def main() -> None:
+    """Measure everything, each stage with a database in a process of its own, and print a line for each."""
+    parser = ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--events", type=int, default=100_000, help="how many events (default: 100,000)")
+    parser.add_argument("--offline", action="store_true", help="leave out the peers that are not installed")
+    parser.add_argument("--stage", choices=["reading", *STAGES], help="measure this alone")
+    options = parser.parse_args()
+    bodies = corpus.bodies(options.events)
+    try:
+        if options.stage in STAGES:
+            STAGES[options.stage](bodies)
+            return
+        reading(bodies, offline=options.offline)
+    except installation.NotThere as problem:
+        sys.exit(str(problem))
+    if not options.stage:
+        for stage in STAGES:
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.intake", "--events", str(options.events), "--stage", stage],
+                check=False,
+            )
+
+
+if __name__ == "__main__":
+    main()
