@@ -8,12 +8,15 @@ from alerts.models.batch import Batch, DamagedItem
 from alerts.models.cluster import Cluster
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
+from alerts.models.posture import Acceptance, PostureFinding, PostureReview
+from alerts.models.remedy import RemedyItem
 from alerts.models.revocation import Revocation
 from alerts.models.stakeholder import Channel, Stakeholder
 from alerts.models.step import Answer, Step
 from alerts.models.watch import Watch
 
 __all__ = [
+    "Acceptance",
     "AccessObject",
     "AccessVersion",
     "Activity",
@@ -27,6 +30,9 @@ __all__ = [
     "Note",
     "NoteRevision",
     "Notification",
+    "PostureFinding",
+    "PostureReview",
+    "RemedyItem",
     "Revocation",
     "Stakeholder",
     "Step",

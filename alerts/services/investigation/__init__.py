@@ -14,7 +14,7 @@ from django.utils import timezone
 from alerts import rbac
 from alerts.audit import redaction
 from alerts.models import Alert, Cluster, Stakeholder
-from alerts.services import mentions, posture, watch
+from alerts.services import mentions, posture, remedies, watch
 from alerts.services.investigation import creator, remedy, story
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.permissions import Permissions
@@ -82,6 +82,7 @@ def _gathered(case: Case) -> dict[str, Any]:
 def _save(alert: Alert, gathered: dict[str, Any]) -> None:
     with transaction.atomic():
         fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+        remedies.record(fresh, gathered["evidence"]["remedy"]["items"])
         gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
         for field, value in gathered.items():
             setattr(fresh, field, value)
