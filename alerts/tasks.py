@@ -30,7 +30,10 @@ def examine_inbox() -> None:
     end = time.monotonic() + _TURN_SECONDS
     while batches := inbox.claim(_AT_ONCE):
         for batch in batches:
-            for alert in intake.examine(batch).opened:
+            outcome = intake.examine(batch)
+            for notification in outcome.told:
+                wake(deliver, notification.pk)
+            for alert in outcome.opened:
                 wake(investigate, alert.pk)
                 wake(plan_revocation, alert.pk)
         if time.monotonic() > end:

@@ -38,6 +38,7 @@ urlpatterns = [
     path("alerts/<int:pk>/notes/<int:note_pk>", triage.edit_note, name="edit_note"),
     path("alerts/<int:pk>/investigate", investigate.investigate, name="investigate"),
     path("alerts/<int:pk>/watch", watch.start, name="watch"),
+    path("alerts/<int:pk>/watch/extend", watch.extend, name="extend_watch"),
     path("watches/<int:pk>/end", watch.end, name="end_watch"),
     path("remedies/<int:pk>/tick", remedy.tick, name="tick_remedy"),
     path("alerts/<int:pk>/revoke", revoke.revoke, name="revoke"),

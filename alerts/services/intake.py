@@ -12,8 +12,18 @@ from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding
-from alerts.models import AccessObject, Activity, Alert, AuditEvent, Batch, Cluster, DamagedItem, Step
-from alerts.services import archive, inbox, inventory, investigation, mentions, watch
+from alerts.models import (
+    AccessObject,
+    Activity,
+    Alert,
+    AuditEvent,
+    Batch,
+    Cluster,
+    DamagedItem,
+    Notification,
+    Step,
+)
+from alerts.services import archive, delivery, inbox, inventory, investigation, mentions, watch
 from alerts.services.kept import row_of
 
 logger = logging.getLogger(__name__)
@@ -25,9 +35,13 @@ _PROVISIONAL_SCORE = 50
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a batch: the alerts it opened, and how many events are kept for good. `error` is why it failed."""
+    """What came of a batch: the alerts it opened, the messages it put into the outbox, and how many events are kept.
+
+    `error` is why it failed.
+    """
 
     opened: tuple[Alert, ...] = ()
+    told: tuple[Notification, ...] = ()
     kept: int = 0
     error: str = ""
 
@@ -56,23 +70,24 @@ class _Kept:
 def _examine(batch: Batch) -> Outcome:
     decoded = decode(inbox.body(batch))
     kept = _worth_keeping(decoded.events, batch)
+    told: list[Notification] = []
     mentioned = mentions.of(decoded.events)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
             return Outcome()
-        opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each)]
+        opened = [alert for each in _stored(batch.cluster, kept) for alert in _take_in(batch.cluster, each, told)]
         _keep_damaged(batch, decoded.damaged)
         investigation.mark_due(batch.cluster, mentioned)
         _finish(locked, decoded, mentioned)
-    return Outcome(opened=tuple(opened), kept=len(kept))
+    return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
 
 
 def _worth_keeping(events: Iterable[Event], batch: Batch) -> list[_Kept]:
-    found = []
+    found, awaited = [], watch.awaited(batch.cluster)
     for event in events:
         findings = tuple(detections.examine(event))
-        if findings or _changes_rbac(event):
+        if findings or _changes_rbac(event) or watch.concerns(event, awaited):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
 
@@ -90,10 +105,11 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
 
 
-def _take_in(cluster: Cluster, kept: _Kept) -> list[Alert]:
-    """Let an event have its effects, and return the alerts it opened."""
-    inventory.record(cluster, kept.event, kept.row)
-    watch.notice(cluster, kept.row)
+def _take_in(cluster: Cluster, kept: _Kept, told: list[Notification]) -> list[Alert]:
+    """Let an event have its effects, return the alerts it opened, and add who is told of those it opened again."""
+    version = inventory.record(cluster, kept.event, kept.row)
+    for tripped in watch.notice(cluster, kept.row, version):
+        told += delivery.announce(tripped.alert, watch.told(tripped), once=f"watch {tripped.pk}")
     opened = [_open(cluster, finding, kept.row) for finding in kept.findings]
     return [alert for alert in opened if alert is not None]
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
-from alerts.services import queue, revocation
+from alerts.services import queue, revocation, watch
 from alerts.views.request import Request
 
 
@@ -76,6 +76,8 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "people": User.objects.with_perm("alerts.triage_alert").filter(is_active=True).order_by("username"),
         "overdue": alert.respond_by is not None and alert.is_open() and alert.respond_by < timezone.now(),
         "revocation": revocation.current(alert),
+        "watching": any(each.is_running() for each in alert.watches.all()),
+        "returns_of": watch.returned_by(alert),
         "may_triage": user.has_perm("alerts.triage_alert"),
         "may_revoke": user.has_perm("alerts.revoke_role"),
     }
@@ -94,7 +96,8 @@ def _steps(alert: Alert) -> list[StepView]:
             StepView(
                 step=step,
                 definition=definition,
-                evidence=alert.evidence.get(definition.key, {}),
+                # How a watch stands changes with time alone.
+                evidence=watch.evidence(alert) if definition.key == "watch" else alert.evidence.get(definition.key, {}),
                 answer=answer,
                 number=number if number <= len(playbook.INVESTIGATION) else number - len(playbook.INVESTIGATION),
                 opened=first_open,

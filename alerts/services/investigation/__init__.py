@@ -83,6 +83,7 @@ def _save(alert: Alert, gathered: dict[str, Any]) -> None:
     with transaction.atomic():
         fresh = Alert.objects.select_for_update().get(pk=alert.pk)
         remedies.record(fresh, gathered["evidence"]["remedy"]["items"])
+        watch.cover(fresh)
         gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
         for field, value in gathered.items():
             setattr(fresh, field, value)

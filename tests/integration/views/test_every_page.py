@@ -19,7 +19,7 @@ OPEN_TO_ALL = {"login", "hook"}
 CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
     "revoke_plan", "revoke_call_off", "revoke_check", "retry", "watch", "end_watch", "test_message",
-    "remove_stakeholder", "remove_channel", "investigate", "tick_remedy",
+    "remove_stakeholder", "remove_channel", "investigate", "tick_remedy", "extend_watch",
 }  # fmt: skip
 
 
