@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from alerts.models import Alert, Notification, Revocation
-from alerts.services import delivery, inbox, intake, inventory, investigation, revocation
+from alerts.services import delivery, inbox, intake, inventory, investigation, posture, revocation
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ def investigate(alert_id: int) -> None:
 
 @shared_task
 def refresh_inventory(cluster_id: int) -> None:
-    """List one cluster's roles and bindings."""
+    """List one cluster's roles and bindings, and look at its posture as it then stands."""
     cluster = inventory.listable().filter(pk=cluster_id).first()
-    if cluster:
-        inventory.refresh(cluster)
+    if cluster and inventory.refresh(cluster):
+        posture.review(cluster)
 
 
 @shared_task

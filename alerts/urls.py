@@ -10,6 +10,7 @@ from alerts.views import (
     hook,
     investigate,
     mailbox,
+    posture,
     queue,
     remedy,
     revoke,
@@ -64,6 +65,8 @@ urlpatterns = [
     path("mailbox", mailbox.mailbox, name="mailbox"),
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
+    path("clusters/<slug:name>/posture", posture.posture, name="posture"),
+    path("findings/<int:pk>/decide", posture.decide, name="decide_finding"),
     path(
         "login",
         login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),

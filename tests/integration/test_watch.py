@@ -201,7 +201,7 @@ def test_a_role_of_a_holder_that_is_widened_reopens_the_alert(
 
 
 def daemon_set_again(**changes: Any) -> dict[str, Any]:
-    (made,) = [event for event in events(ATTACK) if event["objectRef"].get("name") == "node-exporter-x"]
+    (made,) = [event for event in events(ATTACK) if event.get("objectRef", {}).get("name") == "node-exporter-x"]
     now = (timezone.now() + timedelta(seconds=5)).isoformat()
     return made | {"requestReceivedTimestamp": now, "stageTimestamp": now, "auditID": "again", "user": BOB} | changes
 

@@ -41,31 +41,31 @@ def gather(alert: Alert) -> None:
     Alert.objects.filter(pk=alert.pk).update(evidence_due=False)
     try:
         alert = Alert.objects.select_related("cluster", "object").get(pk=alert.pk)
-        gathered = _gathered(Case(alert))
+        case = Case(alert)
+        gathered = _gathered(case)
+        found = _policies(case)
     except Exception as error:
         problem = f"The evidence could not be gathered: {type(error).__name__}. It is tried again every minute."
         Alert.objects.filter(pk=alert.pk).update(evidence_due=True, evidence_error=problem, evidence_at=timezone.now())
         raise
-    _save(alert, gathered)
+    _save(alert, gathered, *found)
+
+
+def _policies(case: Case) -> tuple[posture.Look, posture.Look]:
+    """Have the cluster's posture looked at, and return what its role and its events say of it."""
+    posture.review(case.cluster, access=case.now)
+    of_role = posture.look_at_role(case.now, case.ref, Permissions(case).rules, case.alert.actor)
+    return of_role, posture.look_at_events([*case.since.events, *case.past.events])
 
 
 def _gathered(case: Case) -> dict[str, Any]:
     """Return the fields of the alert as they follow from the case."""
     permissions, use = Permissions(case), Use(case)
     made = creator.evidence(case)
-    found = posture.findings(
-        case.cluster,
-        case.now,
-        ref=case.ref,
-        rules=permissions.rules,
-        maker=case.alert.actor,
-        events=[*case.since.events, *case.past.events],
-    )
     evidence = {
         "creator": made,
         "permissions": permissions.evidence(),
         "use": use.evidence(),
-        "policies": posture.evidence(found),
         "remedy": remedy.evidence(case, use),
         "tell": {"summary": " · ".join(Stakeholder.Group.labels), "chips": []},
     }
@@ -79,12 +79,14 @@ def _gathered(case: Case) -> dict[str, Any]:
     }
 
 
-def _save(alert: Alert, gathered: dict[str, Any]) -> None:
+def _save(alert: Alert, gathered: dict[str, Any], of_role: posture.Look, observed: posture.Look) -> None:
     with transaction.atomic():
         fresh = Alert.objects.select_for_update().get(pk=alert.pk)
         remedies.record(fresh, gathered["evidence"]["remedy"]["items"])
         watch.cover(fresh)
-        gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
+        posture.record(fresh, of_role, observed=observed)
+        later = {"watch": watch.evidence(fresh), "policies": redaction.manifest(posture.evidence(fresh))}
+        gathered["evidence"] = fresh.evidence | gathered["evidence"] | later
         for field, value in gathered.items():
             setattr(fresh, field, value)
         fresh.evidence_at = timezone.now()
