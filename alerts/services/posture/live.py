@@ -87,7 +87,7 @@ def _is_guard(policy: Manifest) -> bool:
 
 
 def _names(values: list[str] | None, wanted: str) -> bool:
-    return bool(values) and ("*" in values or wanted in values)
+    return values is not None and ("*" in values or wanted in values)
 
 
 _PARTS: tuple[tuple[str, Callable[[ClusterAPI], Iterator[Found]], Kind], ...] = (

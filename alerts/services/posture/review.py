@@ -10,6 +10,7 @@ from django.db.models import Min, QuerySet
 from django.utils import timezone
 
 from alerts import rbac
+from alerts.audit import redaction
 from alerts.audit.visible import storable
 from alerts.models import Activity, Alert, Cluster, PostureFinding, PostureReview
 from alerts.services import inventory
@@ -43,7 +44,8 @@ def review(cluster: Cluster, *, access: rbac.Access | None = None) -> None:
         day = _locked(cluster, started)
         if day.at > started:
             return
-        day.at, day.gaps = started, [*_gaps(cluster), *(gap for each in looks for gap in each.gaps)]
+        gaps = [*_gaps(cluster), *(gap for each in looks for gap in each.gaps)]
+        day.at, day.gaps = started, [redaction.text(gap) for gap in gaps]
         _remember(day, recorded)
         gone = [
             *settle(cluster, looks),
