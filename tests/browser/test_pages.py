@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 PAGES = [
     "/", "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",
-    "/clusters/prod-eu", "/stakeholders", "/mailbox",
+    "/clusters/prod-eu", "/clusters/prod-eu/posture", "/stakeholders", "/mailbox",
 ]  # fmt: skip
 
 
