@@ -19,9 +19,9 @@ FIXED_SHOWN = 100
 
 @require_GET
 def posture(request: Request, name: str) -> HttpResponse:
-    """Show a cluster's findings: open, accepted and fixed, how many there were each day, what was not evaluated."""
+    """Show a cluster's own findings: open, accepted and fixed, how many there were each day, what was not evaluated."""
     cluster = get_object_or_404(Cluster, name=name)
-    rows = PostureFinding.objects.filter(cluster=cluster).select_related("alert", "fixed_by")
+    rows = PostureFinding.objects.filter(cluster=cluster, alert=None).select_related("fixed_by")
     rows = rows.prefetch_related("acceptances__by")
     days = list(cluster.posture_reviews.all()[:DAYS_SHOWN])
     context = {

@@ -135,8 +135,8 @@ def _locked(cluster: Cluster, at: datetime) -> PostureReview:
 
 
 def tally(day: PostureReview) -> None:
-    """Count the findings that stand by now, and save the day."""
-    rows = PostureFinding.objects.filter(cluster_id=day.cluster_id)
+    """Count the cluster's own findings that stand by now, and save the day: alerts come and go, and theirs with them."""
+    rows = PostureFinding.objects.filter(cluster_id=day.cluster_id, alert=None)
     day.open_count, day.accepted_count = rows.open().count(), rows.accepted().count()
     day.save()
 

@@ -92,6 +92,7 @@ def test_an_alert_shows_its_findings_and_those_of_its_cluster_and_decides_there(
     alert: Alert = make_alert(cluster, evidence={"policies": {"findings": [], "summary": "2 open findings"}})
     own = make_finding(cluster, title="user own", kind="equals", alert=alert)
     make_finding(cluster, title="user other", kind="equals", alert=make_alert(cluster, "other"))
+    assert "user own" not in as_ana.get("/clusters/prod-eu/posture").content.decode()
     page = as_ana.get(alert.get_absolute_url()).content.decode()
     assert "user eve" in page
     assert "user own" in page
