@@ -15,6 +15,7 @@ from alerts.services import (
     inventory,
     investigation,
     mutes,
+    posture,
     reconciliation,
     retention,
     revocation,
@@ -51,7 +52,10 @@ def examine_inbox() -> None:
     end = time.monotonic() + _TURN_SECONDS
     while batches := inbox.claim(_AT_ONCE):
         for batch in batches:
-            for alert in intake.examine(batch).opened:
+            outcome = intake.examine(batch)
+            for notification in outcome.told:
+                wake(deliver, notification.pk)
+            for alert in outcome.opened:
                 wake(investigate, alert.pk)
                 wake(plan_revocation, alert.pk)
         if time.monotonic() > end:
@@ -69,9 +73,10 @@ def investigate(alert_id: int) -> None:
 
 @shared_task
 def refresh_inventory(cluster_id: int) -> None:
-    """List one cluster's roles and bindings."""
+    """List one cluster's roles and bindings, and look at its posture as it then stands."""
     cluster = inventory.listable().filter(pk=cluster_id).first()
     if cluster and inventory.refresh(cluster):
+        posture.review(cluster)
         wake(reconcile, cluster_id)
 
 

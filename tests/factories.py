@@ -1,11 +1,12 @@
 """Plain functions that make rows for tests."""
 
+import uuid
 from typing import Any
 
 from django.utils import timezone
 
 from alerts import playbook
-from alerts.models import AccessObject, Alert, Cluster, Step
+from alerts.models import AccessObject, Alert, Cluster, PostureFinding, Step
 
 
 def make_alert(cluster: Cluster, name: str = "metrics-scraper-v2", **fields: Any) -> Alert:
@@ -25,3 +26,15 @@ def make_alert(cluster: Cluster, name: str = "metrics-scraper-v2", **fields: Any
     alert = Alert.objects.create(cluster=cluster, **(defaults | fields))
     Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
     return alert
+
+
+def make_finding(cluster: Cluster, **fields: Any) -> PostureFinding:
+    """Make a finding that stands open on a cluster."""
+    defaults: dict[str, Any] = {
+        "digest": uuid.uuid4().hex,
+        "kind": PostureFinding.Kind.ESCALATE,
+        "level": Alert.Severity.HIGH,
+        "title": "user eve",
+        "detail": "escalate clusterroles, by ClusterRoleBinding eve of ClusterRole eve",
+    }
+    return PostureFinding.objects.create(cluster=cluster, **(defaults | fields))

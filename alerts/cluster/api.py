@@ -235,6 +235,14 @@ class ClusterAPI:
         """Return all network policies."""
         return self.list_all("NetworkPolicy")
 
+    def admission_policies(self) -> list[Manifest]:
+        """Return all validating admission policies."""
+        return self.list_all("ValidatingAdmissionPolicy")
+
+    def admission_policy_bindings(self) -> list[Manifest]:
+        """Return what puts validating admission policies in force."""
+        return self.list_all("ValidatingAdmissionPolicyBinding")
+
     def workloads(self) -> list[Manifest]:
         """Return all pods and what makes pods, without status and managedFields."""
         return [

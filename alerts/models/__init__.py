@@ -11,6 +11,8 @@ from alerts.models.known_actor import KnownActor
 from alerts.models.mute import Mute
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
+from alerts.models.posture import Acceptance, PostureFinding, PostureReview
+from alerts.models.remedy import RemedyItem
 from alerts.models.revocation import Revocation
 from alerts.models.saved_view import SavedView
 from alerts.models.stakeholder import Channel, Stakeholder
@@ -18,6 +20,7 @@ from alerts.models.step import Answer, Step
 from alerts.models.watch import Watch
 
 __all__ = [
+    "Acceptance",
     "AccessObject",
     "AccessVersion",
     "Activity",
@@ -34,6 +37,9 @@ __all__ = [
     "Note",
     "NoteRevision",
     "Notification",
+    "PostureFinding",
+    "PostureReview",
+    "RemedyItem",
     "Revocation",
     "SavedView",
     "Stakeholder",

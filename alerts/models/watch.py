@@ -17,13 +17,15 @@ class Watch(models.Model):
         """What is watched for."""
 
         RETURNS = "returns", "A role or binding of this name returns"
+        GAINS = "gains", "Somebody who held the role is given something else"
         ACTOR_WRITES = "actor_writes", "The actor writes RBAC again"
+        REMAINS = "remains", "Something that was left behind returns"
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="watches")
     condition = models.CharField(max_length=16, choices=Condition)
-    kind = models.CharField(max_length=20, blank=True, default="")
+    kind = models.CharField(max_length=64, blank=True, default="", help_text="Of the object, or of the subject")
     namespace = models.TextField(blank=True, default="")
-    name = models.TextField(help_text="Of the object, or of the actor")
+    name = models.TextField(help_text="Of the object, the subject or the actor")
     since = models.DateTimeField(default=timezone.now)
     until = models.DateTimeField()
     set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

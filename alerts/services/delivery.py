@@ -23,7 +23,7 @@ from alerts.models import Activity, Alert, Notification, Stakeholder
 from alerts.models.credential import CredentialLost
 from alerts.notifications import email, slack
 from alerts.notifications.message import DeliveryError, Message
-from alerts.services.draft import SUBJECT_LIMIT, Draft
+from alerts.services.draft import SUBJECT_LIMIT, Draft, compose_return
 from alerts.services.workflow import Stale
 
 State = Notification.State
@@ -68,6 +68,28 @@ def tell(
             detail = {"notifications": [each.pk for each in new]}
             Activity.objects.record("told", f"told {names}", by=by, alert=fresh, detail=detail)
     return [notification for notification, _ in made]
+
+
+def announce(alert: Alert, what: str, *, once: str) -> list[Notification]:
+    """Put into the outbox, for everybody whom the alert concerns, that something happened which opened it again.
+
+    It concerns those who were told of it before; where nobody was, Security. `once` names what happened: it is told
+    once. Belongs into the transaction in which it happened.
+    """
+    before = Stakeholder.objects.filter(notifications__alert=alert).distinct()
+    recipients = before or Stakeholder.objects.filter(group=Stakeholder.Group.SECURITY)
+    texts = {group: compose_return(alert, group, what) for group in {each.group for each in recipients}}
+    made = [
+        _queue(recipient, way, texts[recipient.group], alert=alert, once=once, by=None)
+        for recipient in recipients
+        for way in ways(recipient)
+    ]
+    new = [notification for notification, created in made if created]
+    if new:
+        names = ", ".join(f"{each.recipient} ({each.get_way_display()})" for each in new)
+        detail = {"notifications": [each.pk for each in new]}
+        Activity.objects.record("told", f"told {names} of the return", by=None, alert=alert, detail=detail)
+    return new
 
 
 def send_test(recipient: Stakeholder, *, by: User) -> list[Notification]:
@@ -142,7 +164,7 @@ def retry(notification: Notification, *, by: User) -> None:
 
 
 def _queue(
-    recipient: Stakeholder, way: Notification.Way, draft: Draft, *, alert: Alert | None, once: str, by: User
+    recipient: Stakeholder, way: Notification.Way, draft: Draft, *, alert: Alert | None, once: str, by: User | None
 ) -> tuple[Notification, bool]:
     where = destination(recipient, way)
     subject, text = storable(draft.subject)[:SUBJECT_LIMIT], storable(draft.text)[:TEXT_LIMIT]

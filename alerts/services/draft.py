@@ -87,6 +87,13 @@ def compose(alert: Alert, group: str) -> Draft:
     return Draft(subject=facts["subject"], text="\n".join(_without_gaps(lines)))
 
 
+def compose_return(alert: Alert, group: str, what: str) -> Draft:
+    """Write what a group is told when a watch opens an alert again: what came back first, then how things stand."""
+    draft = compose(alert, group)
+    lead = f"{harmless(what)}. The alert is open again, at the top of the queue."
+    return Draft(subject=f"Again: {draft.subject}", text=f"{lead}\n\n{draft.text}")
+
+
 def harmless(text: object, *, limit: int = _NAME_LIMIT) -> str:
     """Return text from outside on one visible line of bearable length, with no address a mail program would link."""
     line = visible(" ".join(str(text).split(" "))).replace("://", "[://]").replace("www.", "www[.]")

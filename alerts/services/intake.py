@@ -12,8 +12,20 @@ from alerts.audit.decode import Damaged, Decoded, decode
 from alerts.audit.event import Event
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding, audit_data_damaged
-from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem
-from alerts.services import alarm, archive, echoes, inbox, inventory, investigation, mentions, revocation, stream, watch
+from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem, Notification
+from alerts.services import (
+    alarm,
+    archive,
+    delivery,
+    echoes,
+    inbox,
+    inventory,
+    investigation,
+    mentions,
+    revocation,
+    stream,
+    watch,
+)
 from alerts.services.kept import event_of, row_of
 from alerts.services.knowledge import Knowledge
 
@@ -24,9 +36,13 @@ _LONGEST_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a batch: the alerts it opened, and how many events are kept for good. `error` is why it failed."""
+    """What came of a batch: the alerts it opened, the messages it put into the outbox, and how many events are kept.
+
+    `error` is why it failed.
+    """
 
     opened: tuple[Alert, ...] = ()
+    told: tuple[Notification, ...] = ()
     kept: int = 0
     error: str = ""
 
@@ -59,29 +75,32 @@ def _examine(batch: Batch) -> Outcome:
     decoded = decode(inbox.body(batch))
     known = Knowledge(batch.cluster)
     kept = _worth_keeping(decoded.events, batch, known)
+    told: list[Notification] = []
     mentioned = mentions.of(decoded.events)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
             return Outcome()
         stored = _stored(batch.cluster, kept)
-        opened = [alert for each in stored for alert in _take_in(batch, each, known)]
+        opened = [alert for each in stored for alert in _take_in(batch, each, known, told)]
         echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
         opened += _keep_damaged(batch, decoded.damaged)
         stream.hear(batch.cluster, decoded.events)
         investigation.mark_due(batch.cluster, mentioned)
         _finish(locked, decoded, mentioned)
-    return Outcome(opened=tuple(opened), kept=len(kept))
+    return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
 
 
 def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge) -> list[_Kept]:
-    found = []
+    found, awaited = [], watch.awaited(batch.cluster)
     for event in events:
         if event.only_reads and not audit_data_damaged.absurd(event):
             continue
         if _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), None))
-        elif findings := (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at)):
+            continue
+        findings = (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at))
+        if findings or watch.concerns(event, awaited):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
 
@@ -99,14 +118,15 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
 
 
-def _take_in(batch: Batch, kept: _Kept, known: Knowledge) -> list[Alert]:
-    """Let an event have its effects, and return the alerts it opened."""
+def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notification]) -> list[Alert]:
+    """Let an event have its effects, return the alerts it opened, and add who is told of those it opened again."""
     findings = kept.findings
     if findings is None:
         damage = audit_data_damaged.examine(kept.event, batch.received_at)
         findings = (*_found(batch.cluster, kept.event, known), *damage)
     version = inventory.record(batch.cluster, kept.event, kept.row)
-    watch.notice(batch.cluster, kept.row)
+    for tripped in watch.notice(batch.cluster, kept.row, version):
+        told += delivery.announce(tripped.alert, watch.told(tripped), once=f"watch {tripped.pk}")
     opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
     if version is not None:
         known.forget()

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
-from alerts.services import queue, revocation
+from alerts.services import posture, queue, revocation, watch
 from alerts.views.request import Request
 
 
@@ -80,6 +80,9 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "people": User.objects.with_perm("alerts.triage_alert").filter(is_active=True).order_by("username"),
         "overdue": alert.respond_by is not None and alert.is_open() and alert.respond_by < timezone.now(),
         "revocation": revocation.current(alert),
+        "policies": _policies(alert),
+        "watching": any(each.is_running() for each in alert.watches.all()),
+        "returns_of": watch.returned_by(alert),
         "may_triage": user.has_perm("alerts.triage_alert"),
         "may_revoke": user.has_perm("alerts.revoke_role"),
     }
@@ -98,7 +101,8 @@ def _steps(alert: Alert) -> list[StepView]:
             StepView(
                 step=step,
                 definition=definition,
-                evidence=alert.evidence.get(definition.key, {}),
+                # How a watch stands changes with time alone.
+                evidence=watch.evidence(alert) if definition.key == "watch" else alert.evidence.get(definition.key, {}),
                 answer=answer,
                 number=number if number <= len(playbook.INVESTIGATION) else number - len(playbook.INVESTIGATION),
                 opened=first_open,
@@ -106,6 +110,16 @@ def _steps(alert: Alert) -> list[StepView]:
             )
         )
     return shown
+
+
+def _policies(alert: Alert) -> dict[str, Any]:
+    """Return the findings of the alert's role and of its cluster as they stand now."""
+    rows = posture.concerning(alert).prefetch_related("acceptances__by")
+    return {
+        "open": posture.grouped(rows.open()),
+        "accepted": rows.accepted(),
+        "gaps": posture.gaps_of(alert.cluster),
+    }
 
 
 def _moves(alert: Alert) -> list[Status]:

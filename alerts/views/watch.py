@@ -16,9 +16,22 @@ def start(request: Request, pk: int) -> HttpResponse:
     """Watch for the role, its bindings and its maker, for some days."""
     check_may(request, "triage_alert")
     alert = get_object_or_404(Alert, pk=pk)
-    days = request.POST.get("days", "")
-    watching.start(alert, by=request.user, days=int(days[:6]) if days.isdecimal() else watching.DAYS)
+    watching.start(alert, by=request.user, days=_days(request))
     return _answer(request, alert.pk)
+
+
+@require_POST
+def extend(request: Request, pk: int) -> HttpResponse:
+    """Watch some days longer for everything that is watched now."""
+    check_may(request, "triage_alert")
+    alert = get_object_or_404(Alert, pk=pk)
+    watching.extend(alert, by=request.user, days=_days(request))
+    return _answer(request, alert.pk)
+
+
+def _days(request: Request) -> int:
+    days = request.POST.get("days", "")
+    return int(days[:6]) if days.isdecimal() else watching.DAYS
 
 
 @require_POST

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = [
     "/", "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",
-    "/clusters/prod-eu", "/stakeholders", "/mailbox", "alert/mute", "/mutes", "/known-actors",
-    "/known-actors/new?preset=helm", "/?severity=high",
+    "/clusters/prod-eu", "/clusters/prod-eu/posture", "/clusters/prod-eu/search", "/stakeholders", "/mailbox",
+    "alert/mute", "/mutes", "/known-actors", "/known-actors/new?preset=helm", "/?severity=high",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from alerts import rbac
 from alerts.audit import redaction
 from alerts.models import Alert, Cluster, Stakeholder
-from alerts.services import mentions, mutes, posture, watch
+from alerts.services import mentions, mutes, posture, remedies, watch
 from alerts.services.investigation import creator, remedy, story, trail
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.permissions import Permissions
@@ -41,12 +41,21 @@ def gather(alert: Alert) -> None:
     Alert.objects.filter(pk=alert.pk).update(evidence_due=False)
     try:
         alert = Alert.objects.select_related("cluster", "object").get(pk=alert.pk)
-        gathered = _gathered(Case(alert))
+        case = Case(alert)
+        gathered = _gathered(case)
+        found = _policies(case)
     except Exception as error:
         problem = f"The evidence could not be gathered: {type(error).__name__}. It is tried again every minute."
         Alert.objects.filter(pk=alert.pk).update(evidence_due=True, evidence_error=problem, evidence_at=timezone.now())
         raise
-    _save(alert, gathered)
+    _save(alert, gathered, *found)
+
+
+def _policies(case: Case) -> tuple[posture.Look, posture.Look]:
+    """Have the cluster's posture looked at, and return what its role and its events say of it."""
+    posture.review(case.cluster, access=case.now)
+    of_role = posture.look_at_role(case.now, case.ref, Permissions(case).rules, case.alert.actor)
+    return of_role, posture.look_at_events([*case.since.events, *case.past.events])
 
 
 def _gathered(case: Case) -> dict[str, Any]:
@@ -59,19 +68,10 @@ def _of_role(case: Case) -> dict[str, Any]:
     """Return the fields of an alert about a role that stands, or that somebody tried to make."""
     permissions, use = Permissions(case), Use(case)
     made = creator.evidence(case)
-    found = posture.findings(
-        case.cluster,
-        case.now,
-        ref=case.ref,
-        rules=permissions.rules,
-        maker=case.alert.actor,
-        events=[*case.since.events, *case.past.events],
-    )
     evidence: dict[str, Any] = {
         "creator": made,
         "permissions": permissions.evidence(),
         "use": use.evidence(),
-        "policies": posture.evidence(found),
         "remedy": remedy.evidence(case, use),
     }
     return permissions.risk.as_json() | {
@@ -92,10 +92,14 @@ def _kept(case: Case, fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _save(alert: Alert, gathered: dict[str, Any]) -> None:
+def _save(alert: Alert, gathered: dict[str, Any], of_role: posture.Look, observed: posture.Look) -> None:
     with transaction.atomic():
         fresh = Alert.objects.select_for_update().get(pk=alert.pk)
-        gathered["evidence"] = fresh.evidence | gathered["evidence"] | {"watch": watch.evidence(fresh)}
+        remedies.record(fresh, gathered["evidence"].get("remedy", {}).get("items", []))
+        watch.cover(fresh)
+        posture.record(fresh, of_role, observed=observed)
+        later = {"watch": watch.evidence(fresh), "policies": redaction.manifest(posture.evidence(fresh))}
+        gathered["evidence"] = fresh.evidence | gathered["evidence"] | later
         for field, value in gathered.items():
             setattr(fresh, field, value)
         mutes.consider(fresh, first=fresh.evidence_at is None)

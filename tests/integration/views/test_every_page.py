@@ -21,12 +21,13 @@ from alerts.models import (
     KnownActor,
     Mute,
     Notification,
+    RemedyItem,
     SavedView,
     Stakeholder,
 )  # fmt: skip
-from alerts.services import workflow
+from alerts.services import posture, watch, workflow
 from tests.conftest import logged_in
-from tests.factories import make_alert
+from tests.factories import make_alert, make_finding
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\"'><script>alert(2)</script>\x1b[31m{{ 7|add:7 }}"
 # In plain text, for monitors
@@ -36,7 +37,7 @@ CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
     "revoke_plan", "revoke_call_off", "revoke_check", "retry", "watch", "end_watch", "test_message",
     "remove_stakeholder", "remove_channel", "investigate", "examine_again", "end_mute", "switch_known_actor",
-    "save_view", "remove_view",
+    "save_view", "remove_view", "tick_remedy", "extend_watch", "decide_finding",
 }  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def alert(cluster: Cluster, ana: User) -> Alert:
         HOSTILE,
         actor=HOSTILE,
         story=[["strong", HOSTILE]],
-        evidence={"creator": each | {"allowed_by": {"role": HOSTILE}}},
+        evidence={"policies": {"findings": []}, "creator": each | {"allowed_by": {"role": HOSTILE}}},
         evidence_at="2026-11-23T17:53:00Z",
         evidence_error=HOSTILE,
     )
@@ -83,6 +84,14 @@ def alert(cluster: Cluster, ana: User) -> Alert:
         alert=found, stakeholder=stakeholder, recipient="Security", way="email", destination="security@example.org",
         key="1", subject=HOSTILE[:100], text=HOSTILE, state="failed", error=HOSTILE,
     )  # fmt: skip
+    RemedyItem.objects.create(
+        alert=found, digest="2" * 64, kind="workload", title=HOSTILE, note=HOSTILE, command=HOSTILE, made_by=HOSTILE,
+        object_kind="Pod", namespace=HOSTILE, name=HOSTILE,
+    )  # fmt: skip
+    make_finding(cluster, title=HOSTILE, detail=HOSTILE)
+    posture.accept(make_finding(cluster, title=HOSTILE, detail=HOSTILE, alert=found), by=ana, reason=HOSTILE)
+    posture.mark_fixed(make_finding(cluster, title=HOSTILE, detail=HOSTILE, kind="public"), by=ana)
+    watch.start(found, by=ana)
     return found
 
 

@@ -37,6 +37,16 @@ def test_htmx_gets_the_alert_with_its_watches(as_ana: Client, alert: Alert) -> N
     assert f'action="/watches/{alert.watches.all()[0].pk}/end"' in page
 
 
+def test_watches_are_extended(as_ana: Client, as_vic: Client, alert: Alert, ana: User) -> None:
+    assert "Extend by so many days" not in as_ana.get(alert.get_absolute_url()).content.decode()
+    watch.start(alert, by=ana, days=7)
+    assert "Extend by so many days" in as_ana.get(alert.get_absolute_url()).content.decode()
+    assert as_vic.post(f"/alerts/{alert.pk}/watch/extend", {"days": "7"}).status_code == 403
+    response = as_ana.post(f"/alerts/{alert.pk}/watch/extend", {"days": "7"})
+    assert (response.status_code, response["Location"]) == (302, f"/alerts/{alert.pk}?#step-watch")
+    assert {(each.until - timezone.now()).days for each in alert.watches.all()} == {13}
+
+
 def test_a_watch_is_ended(as_ana: Client, alert: Alert, ana: User) -> None:
     first, second = watch.start(alert, by=ana)
     assert as_ana.post(f"/watches/{first.pk}/end").status_code == 302

@@ -1,0 +1,85 @@
+"""What was left behind, as a list that people tick off: kept with the alert, whatever becomes of the evidence."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from alerts.models import Activity, Alert, RemedyItem
+
+State = RemedyItem.State
+
+
+def record(alert: Alert, items: Iterable[Mapping[str, Any]]) -> None:
+    """Keep what an investigation found: new items are added, known ones learn whether they are still there.
+
+    What a later search no longer finds stays, as do the ticks. What was gone and is there again loses its tick. Belongs
+    into the transaction that saves the evidence, with the alert's row locked.
+    """
+    known = {each.digest: each for each in alert.remedy_items.all()}
+    for item in items:
+        digest = RemedyItem.digest_of(item["kind"], item["title"])
+        if digest in known:
+            _learn(known[digest], item)
+        else:
+            RemedyItem.objects.create(alert=alert, digest=digest, **_fields(item))
+
+
+def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
+    kind, namespace, name = item["object"] or ("", "", "")
+    return {
+        "kind": item["kind"],
+        "title": item["title"],
+        "note": item["note"],
+        "command": item["command"],
+        "made_by": item["by"],
+        "made_at": datetime.fromisoformat(item["at"]) if item["at"] else None,
+        "besides": item["besides"],
+        "object_kind": kind,
+        "namespace": namespace,
+        "name": name,
+        "state": item["state"],
+        "asked_at": timezone.now() if item["state"] in {State.THERE, State.GONE} else None,
+    }
+
+
+def _learn(known: RemedyItem, item: Mapping[str, Any]) -> None:
+    """Take over what the cluster says now; where it could not be asked, what it said before stands."""
+    state = State(item["state"])
+    if state in {State.UNKNOWN, State.READ}:
+        return
+    if known.state == State.GONE and state == State.THERE and known.ticked_by_id is not None:
+        known.ticked_by = known.ticked_at = None
+        Activity.objects.record("remedied", f"{known.title} is there again", by=None, alert=known.alert)
+    known.state, known.asked_at = state, timezone.now()
+    known.save(update_fields=["state", "asked_at", "ticked_by", "ticked_at"])
+
+
+def tick(item: RemedyItem, *, by: User) -> None:
+    """Count an item as dealt with; one that is ticked stays ticked by whom it was."""
+    with transaction.atomic():
+        fresh = RemedyItem.objects.select_for_update().select_related("alert").get(pk=item.pk)
+        if fresh.ticked_by_id is None:
+            fresh.ticked_by, fresh.ticked_at = by, timezone.now()
+            fresh.save(update_fields=["ticked_by", "ticked_at"])
+            Activity.objects.record(
+                "remedied", f"dealt with {fresh.title}", by=by, alert=fresh.alert, detail=_of(fresh)
+            )
+
+
+def untick(item: RemedyItem, *, by: User) -> None:
+    """Count an item as not dealt with after all."""
+    with transaction.atomic():
+        fresh = RemedyItem.objects.select_for_update().select_related("alert").get(pk=item.pk)
+        if fresh.ticked_by_id is not None:
+            fresh.ticked_by = fresh.ticked_at = None
+            fresh.save(update_fields=["ticked_by", "ticked_at"])
+            summary = f"has not dealt with {fresh.title} after all"
+            Activity.objects.record("remedied", summary, by=by, alert=fresh.alert, detail=_of(fresh))
+
+
+def _of(item: RemedyItem) -> dict[str, Any]:
+    return {"item": item.pk}
