@@ -56,6 +56,11 @@ def end(watch: Watch, *, by: User | None) -> None:
             _write_evidence(Alert.objects.select_for_update().get(pk=watch.alert_id))
 
 
+def watched_until(alert: Alert) -> datetime | None:
+    """Return until when something is watched for the alert; None where nothing is."""
+    return max((watch.until for watch in alert.watches.all() if watch.is_running()), default=None)
+
+
 def notice(cluster: Cluster, row: AuditEvent) -> list[Alert]:
     """Trip the watches that this event makes true, and return the alerts concerned, reopened where they were closed.
 

@@ -1,6 +1,7 @@
 """What the button that revokes needs to know wherever it stands."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -8,6 +9,7 @@ from django.conf import settings
 
 from alerts.models import Alert, Revocation
 from alerts.services import revocation as revoking
+from alerts.services import watch
 
 register = template.Library()
 
@@ -45,3 +47,9 @@ def action(planned: Revocation) -> str:
 def intent(planned: Revocation) -> str:
     """Return what the plan does, in a sentence."""
     return revoking.intent(planned)
+
+
+@register.filter
+def watched_until(alert: Alert) -> datetime | None:
+    """Return until when a return would reopen the alert; None where nothing is watched."""
+    return watch.watched_until(alert)

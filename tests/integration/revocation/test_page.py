@@ -151,6 +151,8 @@ def test_the_end_is_shown_with_its_proof_and_polls_no_more(as_rex: Client, alert
     assert "Gone, and verified on the cluster." in text
     assert "The cluster answers that it does not exist (404)." in text
     assert "May no longer" in text
+    assert "Watched for a return until" in text
+    assert "Watched for a return until" in text_of(as_rex.get(alert.get_absolute_url()))
     assert "kubectl create -f -" in text
     assert "every 1s" not in page.content.decode()
     assert as_rex.get(address(alert, "revoke_progress"))["HX-Refresh"] == "true"
