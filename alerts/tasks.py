@@ -71,9 +71,9 @@ def deliver(notification_id: int) -> None:
 
 @shared_task
 def plan_revocation(alert_id: int, mode: str = Revocation.Mode.REVOKE) -> None:
-    """Plan and rehearse a revoke, so that it is ready when an analyst arrives."""
+    """Plan and rehearse a revoke, so that a fresh plan is ready when an analyst arrives."""
     alert = Alert.objects.select_related("cluster", "object").filter(pk=alert_id).first()
-    if alert and revocation.wanted(alert, mode):
+    if alert and revocation.renewable(alert, mode):
         revocation.plan(alert, mode)
 
 
@@ -81,8 +81,13 @@ def plan_revocation(alert_id: int, mode: str = Revocation.Mode.REVOKE) -> None:
 def run_revocation(revocation_id: int) -> None:
     """Run a revoke whose grace is over; one that has to pause is tried again."""
     found = Revocation.objects.filter(pk=revocation_id).first()
-    if found and revocation.run(found).state == Revocation.State.RUNNING:
+    if found is None:
+        return
+    ended = revocation.run(found)
+    if ended.state == Revocation.State.RUNNING:
         wake(run_revocation, revocation_id, after=revocation.PAUSE.total_seconds())
+    elif ended.state in {Revocation.State.PARTLY, Revocation.State.FAILED}:
+        wake(plan_revocation, ended.alert_id, ended.mode)
 
 
 @shared_task
@@ -94,7 +99,7 @@ def sweep() -> None:
         wake(refresh_inventory, cluster.pk)
     for alert_id in investigation.due():
         wake(investigate, alert_id)
-    for alert in revocation.unplanned():
+    for alert in revocation.unready():
         wake(plan_revocation, alert.pk)
     for revocation_id in revocation.due():
         wake(run_revocation, revocation_id)

@@ -8,6 +8,7 @@ from alerts.models.batch import Batch, DamagedItem
 from alerts.models.cluster import Cluster
 from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
+from alerts.models.restoration import Restoration
 from alerts.models.revocation import Revocation
 from alerts.models.stakeholder import Channel, Stakeholder
 from alerts.models.step import Answer, Step
@@ -27,6 +28,7 @@ __all__ = [
     "Note",
     "NoteRevision",
     "Notification",
+    "Restoration",
     "Revocation",
     "Stakeholder",
     "Step",

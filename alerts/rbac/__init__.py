@@ -52,6 +52,7 @@ from alerts.rbac.projection import matrix
 from alerts.rbac.request import Request
 from alerts.rbac.rules import InvalidRules, Rule, Rules, RuleSet, allows, parse
 from alerts.rbac.score import Assessment, Circumstances, Factor, Severity, assess
+from alerts.rbac.selectors import Selector
 from alerts.rbac.similarity import Fit, Peer, Scale, rare, similar, smallest_default
 from alerts.rbac.subjects import Subject
 from alerts.rbac.table import Cell, Change, Kind, Manner, Matrix, Row
@@ -94,6 +95,7 @@ __all__ = [
     "RuleSet",
     "Rules",
     "Scale",
+    "Selector",
     "Severity",
     "Source",
     "Subject",

@@ -58,9 +58,8 @@ def revoke_plan(request: Request, pk: int) -> HttpResponse:
     """Make a new plan now, in the chosen way and for the chosen bindings."""
     check_may(request, "triage_alert")
     alert, mode = _alert(pk), _mode(request.POST.get("mode"))
-    chosen = request.POST.getlist("binding") if "choose" in request.POST else None
     try:
-        revocation.plan(alert, mode, chosen=chosen)
+        revocation.plan(alert, mode, choice=_choice(request))
     except revocation.NothingToRevoke as nothing:
         messages.warning(request, str(nothing))
     return redirect(f"{reverse('alerts:revoke', args=[pk])}?mode={mode}")
@@ -145,6 +144,17 @@ def _lines(shown: Revocation | None) -> list[Line]:
 
 def _alert(pk: int) -> Alert:
     return get_object_or_404(Alert.objects.select_related("cluster", "object"), pk=pk)
+
+
+def _choice(request: Request) -> revocation.Choice:
+    """Return what the form chose; what it did not ask about stays as it was."""
+    posted = request.POST
+    asked = posted.get("choose", "")
+    return revocation.Choice(
+        bindings=tuple(posted.getlist("binding")) if asked == "bindings" else None,
+        role_first=posted.get("role_first") == "1" if asked == "order" else None,
+        labels_only=posted.get("labels_only") == "1" if asked == "labels" else None,
+    )
 
 
 def _mode(text: str | None) -> str:

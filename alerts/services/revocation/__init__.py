@@ -8,12 +8,15 @@ from alerts.services.revocation.advice import offered_reason
 from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand, restore, stored
 from alerts.services.revocation.cautions import personal
 from alerts.services.revocation.consent import Outdated, RequestRefused, call_off, request
-from alerts.services.revocation.planning import NothingToRevoke, current, finished, plan, plannable, unplanned, wanted
+from alerts.services.revocation.freshness import current, finished, plannable, renewable, unready, wanted
+from alerts.services.revocation.planning import NothingToRevoke, plan
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
+from alerts.services.revocation.targets import Choice
 
 __all__ = [
     "PAUSE",
+    "Choice",
     "NotGone",
     "NothingToRevoke",
     "Outdated",
@@ -30,10 +33,11 @@ __all__ = [
     "personal",
     "plan",
     "plannable",
+    "renewable",
     "request",
     "restore",
     "run",
     "stored",
-    "unplanned",
+    "unready",
     "wanted",
 ]

@@ -11,7 +11,7 @@ from alerts.cluster import commands
 from alerts.cluster.errors import ClusterError
 from alerts.models import Alert, Revocation
 from alerts.services import connection
-from alerts.services.revocation import conclusion, memory, planning, targets
+from alerts.services.revocation import conclusion, freshness, memory, targets
 from alerts.services.revocation.consent import RequestRefused
 from alerts.services.revocation.proof import Check, prove
 from alerts.services.revocation.protection import shipped
@@ -30,7 +30,7 @@ def by_hand(revocation: Revocation) -> list[commands.Section]:
     if not pinned or any(shipped(each.content) for each in goes):
         return []
     if revocation.mode == Revocation.Mode.CONTAIN:
-        return list(commands.contain(pinned[0], {"rules": []}))
+        return list(commands.contain(pinned[0], goes[0].merge))
     sections = list(commands.revoke(pinned))
     about = revocation.alert.object
     if revocation.effects.get("remembered") and about is not None and about.kind not in targets.BINDING_KINDS:
@@ -64,7 +64,7 @@ def confirm_by_hand(alert: Alert, *, by: User) -> Revocation:
     """
     if not by.has_perm("alerts.triage_alert"):
         raise RequestRefused("You may not answer for this alert. Ask somebody in the group Analyst.")
-    if not planning.plannable(alert):
+    if not freshness.plannable(alert):
         raise RequestRefused("Nothing was made that could be revoked.")
     checked = _done_by_hand(alert, by)
     try:
@@ -75,7 +75,7 @@ def confirm_by_hand(alert: Alert, *, by: User) -> Revocation:
     checked.state, checked.error = conclusion.verdict(checked)
     with transaction.atomic():
         locked = Alert.objects.select_for_update().get(pk=alert.pk)
-        if locked.revocations.filter(state__in=[State.SCHEDULED, State.RUNNING]).exists():
+        if locked.revocations.active().exists():
             raise RequestRefused("A revoke is under way. Wait for its end.")
         if checked.state == State.DONE:
             checked.save()

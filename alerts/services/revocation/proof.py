@@ -40,7 +40,9 @@ def prove(api: ClusterAPI, revocation: Revocation) -> dict[str, Any]:
     asked = [(loss, loss.example) for loss in losses if loss.example is not None][:_HOLDERS_ASKED]
     # Where an object could not be taken away, waiting for its holders to lose it is in vain.
     patience = _PATIENCE if all(result["ended"] for result in revocation.results) else 0.0
-    until, gone = time.monotonic() + patience, frozenset(target.key for target in goes)
+    # What a role fed loses its rules once the controller has run.
+    gone = frozenset((*(target.key for target in goes), *revocation.effects.get("feeds", [])))
+    until = time.monotonic() + patience
     checks = {
         "objects": [_object(api, target) for target in goes],
         "holders": [_holder(api, loss, example, gone=gone, until=until) for loss, example in asked],
@@ -62,8 +64,9 @@ def _object(api: ClusterAPI, target: Target) -> Check:
     if metadata["uid"] != target.uid:
         text = f"Another object of its name exists, made {metadata.get('creationTimestamp')} (uid {metadata['uid']})."
         return Check(subject=about, text=storable(text), passed=False)
-    if target.action == "empty" and not live.get("rules"):
-        return Check(subject=about, text="It exists with empty rules.", passed=True)
+    if target.taken_from(live):
+        text = "It exists with empty rules." if target.action == "empty" else "It exists without those labels."
+        return Check(subject=about, text=text, passed=True)
     if metadata.get("deletionTimestamp"):
         held = storable(", ".join(metadata.get("finalizers") or ()))
         return Check(subject=about, text=f"It is being deleted, held by {held}, and still in force.", passed=False)

@@ -258,7 +258,7 @@ def test_bindings_are_chosen_on_the_page_of_unbinding(as_rex: Client, alert: Ale
     scene.bind(ROLE.name, "second")
     as_rex.post(address(alert, "revoke_plan"), {"mode": "unbind"})
     assert "Unbind 2 bindings" in text_of(as_rex.get(address(alert), {"mode": "unbind"}))
-    chosen = {"mode": "unbind", "choose": "1", "binding": "ClusterRoleBinding//second"}
+    chosen = {"mode": "unbind", "choose": "bindings", "binding": "ClusterRoleBinding//second"}
     as_rex.post(address(alert, "revoke_plan"), chosen)
     assert "Unbind 1 binding" in text_of(as_rex.get(address(alert), {"mode": "unbind"}))
     click(as_rex, address(alert) + "?mode=unbind")

@@ -371,7 +371,9 @@ def test_unbinding_some_keeps_the_role_and_leaves_the_step_open(
     alert: Alert, scene: Scene, rex: User, no_grace: None
 ) -> None:
     scene.bind(ROLE.name, "second")
-    ended = revocation.run(ask(revocation.plan(alert, "unbind", chosen=["ClusterRoleBinding//second"]), rex))
+    ended = revocation.run(
+        ask(revocation.plan(alert, "unbind", choice=revocation.Choice(bindings=("ClusterRoleBinding//second",))), rex)
+    )
     assert ended.state == State.DONE
     assert requests_of(scene, "DELETE") == ["second"]
     assert scene.has(ROLE)
