@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
-from alerts.models import Alert, Notification, Revocation
+from alerts.models import Alert, Notification, Restoration, Revocation
 from alerts.services import delivery, inbox, intake, inventory, investigation, revocation
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,14 @@ def run_revocation(revocation_id: int) -> None:
 
 
 @shared_task
+def undo_revocation(restoration_id: int) -> None:
+    """Put back what a revoke took away; where the cluster does not answer, the sweep tries again."""
+    found = Restoration.objects.filter(pk=restoration_id).first()
+    if found:
+        revocation.put_back(found)
+
+
+@shared_task
 def sweep() -> None:
     """Pick up whatever no wake-up reached."""
     if inbox.has_waiting():
@@ -99,9 +107,12 @@ def sweep() -> None:
         wake(refresh_inventory, cluster.pk)
     for alert_id in investigation.due():
         wake(investigate, alert_id)
+    revocation.withdraw_unapproved()
     for alert in revocation.unready():
         wake(plan_revocation, alert.pk)
     for revocation_id in revocation.due():
         wake(run_revocation, revocation_id)
+    for restoration_id in revocation.undos_due():
+        wake(undo_revocation, restoration_id)
     for notification in delivery.due():
         wake(deliver, notification.pk)

@@ -1,7 +1,7 @@
 """Every address of the app."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from alerts.views import (
@@ -9,6 +9,7 @@ from alerts.views import (
     clusters,
     hook,
     investigate,
+    login,
     mailbox,
     queue,
     revoke,
@@ -41,6 +42,9 @@ urlpatterns = [
     path("alerts/<int:pk>/revoke", revoke.revoke, name="revoke"),
     path("alerts/<int:pk>/revoke/plan", revoke.revoke_plan, name="revoke_plan"),
     path("alerts/<int:pk>/revoke/call-off", revoke.revoke_call_off, name="revoke_call_off"),
+    path("alerts/<int:pk>/revoke/approve", revoke.revoke_approve, name="revoke_approve"),
+    path("alerts/<int:pk>/revoke/restore", revoke.revoke_restore, name="revoke_restore"),
+    path("alerts/<int:pk>/revoke/fresh", revoke.revoke_fresh, name="revoke_fresh"),
     path("alerts/<int:pk>/revoke/check", revoke.revoke_check, name="revoke_check"),
     path("alerts/<int:pk>/revoke/progress", revoke.revoke_progress, name="revoke_progress"),
     path("alerts/<int:pk>/revoke/button", revoke.revoke_button, name="revoke_button"),
@@ -61,10 +65,6 @@ urlpatterns = [
     path("mailbox", mailbox.mailbox, name="mailbox"),
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
-    path(
-        "login",
-        login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),
-        name="login",
-    ),
+    path("login", login_not_required(login.LogIn.as_view()), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
 ]

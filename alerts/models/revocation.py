@@ -103,7 +103,11 @@ class Revocation(models.Model):
 
     def is_fresh(self) -> bool:
         """Tell whether the plan may still be run."""
-        return self.state == self.State.PLANNED and timezone.now() < self.valid_until
+        return self.state == self.State.PLANNED and self.is_recent()
+
+    def is_recent(self) -> bool:
+        """Tell whether the cluster was looked at a short while ago."""
+        return timezone.now() < self.valid_until
 
     @property
     def approvable_until(self) -> datetime | None:

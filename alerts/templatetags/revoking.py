@@ -24,8 +24,11 @@ class Offer:
 
 @register.simple_tag(takes_context=True)
 def one_click(context: dict[str, Any], alert: Alert, planned: Revocation | None) -> Offer | None:
-    """Return what one click would do; None where the plan must be looked at first: warnings, no reason, no plan."""
+    """Return what one click would do; None where the plan must be looked at first: warnings, no reason, no plan, or
+    a log-in so long ago that the password is asked for."""
     if planned is None or not planned.is_fresh() or planned.warnings or revoking.personal(planned, context["user"]):
+        return None
+    if context.get("asks_password", True):
         return None
     reason = revoking.offered_reason(alert)
     return Offer(reason, settings.REVOKE_GRACE_SECONDS) if reason and alert.is_open() else None

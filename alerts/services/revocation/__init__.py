@@ -7,12 +7,13 @@ not found absent afterwards.
 from alerts.services.revocation.advice import offered_reason
 from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand, restore, stored
 from alerts.services.revocation.cautions import personal
-from alerts.services.revocation.consent import Outdated, RequestRefused, call_off, request
+from alerts.services.revocation.consent import Outdated, RequestRefused, approve, call_off, request, withdraw_unapproved
 from alerts.services.revocation.freshness import current, finished, plannable, renewable, unready, wanted
 from alerts.services.revocation.planning import NothingToRevoke, plan
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
 from alerts.services.revocation.targets import Choice
+from alerts.services.revocation.undoing import put_back, undo, undoable, undos_due
 
 __all__ = [
     "PAUSE",
@@ -22,6 +23,7 @@ __all__ = [
     "Outdated",
     "RequestRefused",
     "action",
+    "approve",
     "by_hand",
     "call_off",
     "confirm_by_hand",
@@ -33,11 +35,16 @@ __all__ = [
     "personal",
     "plan",
     "plannable",
+    "put_back",
     "renewable",
     "request",
     "restore",
     "run",
     "stored",
+    "undo",
+    "undoable",
+    "undos_due",
     "unready",
     "wanted",
+    "withdraw_unapproved",
 ]

@@ -40,8 +40,8 @@ def advise(found: Surroundings) -> Advice:
     if settled and labels and found.bindings:
         return Advice(
             Revocation.Mode.CONTAIN,
-            f"The role is in use since {min(made):%Y-%m-%d} and feeds others: taking off {', '.join(labels)} ends that, "
-            "and its own holders keep it.",
+            f"The role is in use since {min(made):%Y-%m-%d} and feeds others: taking {', '.join(labels)} off ends "
+            "that, and its own holders keep it.",
         )
     if settled and len(found.bindings) > 1:
         return Advice(

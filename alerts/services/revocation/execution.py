@@ -23,8 +23,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one object, in the order of the plan.
 
     `outcome` is sent (an answer is still owed: the worker may have been stopped), deleted, emptied, unlabelled, gone
-    (before we came), changed, replaced, forbidden, refused, failed, or held (still in force, by a finalizer). `ended` says that
-    the object grants nothing any more.
+    (before we came), changed, replaced, forbidden, refused, failed, or held (still in force, by a finalizer). `ended`
+    says that the object grants nothing any more.
     """
 
     key: str

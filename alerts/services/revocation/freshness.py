@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from alerts.models import AccessVersion, Alert, Revocation
+from alerts.models import AccessVersion, Alert, Restoration, Revocation
 from alerts.services.revocation.attempt import AUDIT_ID
 
 RETRY = timedelta(minutes=1)
@@ -66,8 +66,10 @@ def _wanted(alert: Alert, mode: str, *, early: timedelta) -> bool:
     newest = current(alert, mode)
     if newest is None:
         return True
-    if newest.is_active() or newest.state == State.DONE:
+    if newest.is_active():
         return False
+    if newest.state == State.DONE:
+        return newest.restorations.filter(state__in=[Restoration.State.DONE, Restoration.State.PARTLY]).exists()
     if newest.state not in {State.PLANNED, State.REFUSED}:
         return True
     failed = newest.error and not newest.effects.get("gone")

@@ -94,8 +94,8 @@ def of(revocation: Revocation) -> list[Target]:
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What a person chose about a plan; None leaves it as it was, or all bindings and the usual order.
 
-    `bindings` are the keys of those to unbind, `role_first` has the role go before its bindings, and `labels_only` takes
-    the labels off a role by which it feeds others rather than its rules.
+    `bindings` are the keys of those to unbind, `role_first` has the role go before its bindings, and `labels_only`
+    takes the labels off a role by which it feeds others, rather than its rules.
     """
 
     bindings: tuple[str, ...] | None = None

@@ -18,7 +18,8 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e\"'><script>alert(2)</script>\x1b[3
 OPEN_TO_ALL = {"login", "hook"}
 CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
-    "revoke_plan", "revoke_call_off", "revoke_check", "retry", "watch", "end_watch", "test_message",
+    "revoke_plan", "revoke_approve", "revoke_restore", "revoke_call_off", "revoke_check", "retry",
+    "watch", "end_watch", "test_message",
     "remove_stakeholder", "remove_channel", "investigate",
 }  # fmt: skip
 
