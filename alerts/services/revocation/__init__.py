@@ -4,6 +4,7 @@ A plan names the very objects it takes away. Nothing is done to any other object
 not found absent afterwards.
 """
 
+from alerts.services.revocation import targets
 from alerts.services.revocation.advice import offered_reason
 from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand, restore, stored
 from alerts.services.revocation.cautions import personal
@@ -41,6 +42,7 @@ __all__ = [
     "restore",
     "run",
     "stored",
+    "targets",
     "undo",
     "undoable",
     "undos_due",
