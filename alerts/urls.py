@@ -9,8 +9,8 @@ from alerts.views import (
     clusters,
     hook,
     investigate,
-    login,
     mailbox,
+    password,
     queue,
     revoke,
     role,
@@ -65,6 +65,6 @@ urlpatterns = [
     path("mailbox", mailbox.mailbox, name="mailbox"),
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
-    path("login", login_not_required(login.LogIn.as_view()), name="login"),
+    path("login", login_not_required(password.LogIn.as_view()), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
 ]

@@ -13,7 +13,7 @@ from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
 from alerts.services import queue, revocation
-from alerts.views import login
+from alerts.views import password
 from alerts.views.request import Request
 
 
@@ -77,7 +77,7 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "people": User.objects.with_perm("alerts.triage_alert").filter(is_active=True).order_by("username"),
         "overdue": alert.respond_by is not None and alert.is_open() and alert.respond_by < timezone.now(),
         "revocation": revocation.current(alert),
-        "asks_password": not login.proved_recently(request),
+        "asks_password": not password.proved_recently(request),
         "may_triage": user.has_perm("alerts.triage_alert"),
         "may_revoke": user.has_perm("alerts.revoke_role"),
     }

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from alerts import tasks
 from alerts.models import Alert, Revocation
 from alerts.services import revocation
-from alerts.views import login
+from alerts.views import password
 from alerts.views.request import Request, check_may
 
 _PLANS = {Revocation.State.PLANNED, Revocation.State.REFUSED, Revocation.State.AWAITING}
@@ -44,14 +44,14 @@ def _run(request: Request, alert: Alert) -> HttpResponse:
         return _page(request, alert, mode, problem="There is no plan yet. Wait a moment, or plan now.", status=409)
     reason, typed = posted.get("reason", ""), posted.get("typed_name", "")
     try:
-        login.prove(request, posted.get("password", ""))
+        password.prove(request, posted.get("password", ""))
         scheduled = revocation.request(
             planned, by=request.user, reason=reason, digest=posted.get("digest", ""), typed_name=typed
         )
     except revocation.Outdated as outdated:
         _plan_in_background(alert, mode)
         return _page(request, alert, mode, problem=str(outdated), status=409, written=reason)
-    except (revocation.RequestRefused, login.PasswordRefused) as refused:
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
         if not request.user.is_authenticated:
             return redirect("alerts:login")
         return _page(request, alert, mode, problem=str(refused), status=422, written=reason)
@@ -73,9 +73,9 @@ def revoke_approve(request: Request, pk: int) -> HttpResponse:
     if active is None:
         return redirect("alerts:revoke", pk)
     try:
-        login.prove(request, request.POST.get("password", ""))
+        password.prove(request, request.POST.get("password", ""))
         _wake(revocation.approve(active, by=request.user, digest=request.POST.get("digest", "")))
-    except (revocation.RequestRefused, login.PasswordRefused) as refused:
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
         messages.error(request, str(refused))
     return redirect("alerts:revoke", pk)
 
@@ -86,11 +86,11 @@ def revoke_restore(request: Request, pk: int) -> HttpResponse:
     check_may(request, "revoke_role")
     ended = revocation.finished(_alert(pk))
     try:
-        login.prove(request, request.POST.get("password", ""))
+        password.prove(request, request.POST.get("password", ""))
         if ended is not None:
             asked = revocation.undo(ended, by=request.user, reason=request.POST.get("reason", ""))
             tasks.wake(tasks.undo_revocation, asked.pk)
-    except (revocation.RequestRefused, login.PasswordRefused) as refused:
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
         messages.error(request, str(refused))
     return redirect("alerts:revoke", pk)
 
@@ -156,7 +156,7 @@ def revoke_button(request: Request, pk: int) -> HttpResponse:
         "alert": alert,
         "revocation": revocation.current(alert),
         "may_revoke": request.user.has_perm("alerts.revoke_role"),
-        "asks_password": not login.proved_recently(request),
+        "asks_password": not password.proved_recently(request),
     }
     return _render(request, "components/revoke_button.html", context)
 
@@ -269,9 +269,9 @@ def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
         "run_commands": revocation.restore(shown) if shown and not shown.is_active() else None,
         "seconds_left": max(0, ceil((shown.due_at - now).total_seconds())) if shown and shown.due_at else 0,
         "undo": undo,
-        "undoable": bool(shown) and revocation.undoable(shown),
-        "approvable": bool(shown) and _approvable(request, shown),
-        "asks_password": not login.proved_recently(request),
+        "undoable": shown is not None and revocation.undoable(shown),
+        "approvable": shown is not None and _approvable(request, shown),
+        "asks_password": not password.proved_recently(request),
         "planned": planned,
         "lines": _lines(planned),
         "action": revocation.action(planned) if planned else "",

@@ -40,10 +40,10 @@ def _of(old: Target | None, new: Target) -> dict[str, Any] | None:
 
 
 def _difference(old: Manifest, new: Manifest) -> list[str]:
-    texts = [json.dumps(_told(each), indent=2, sort_keys=True).splitlines() for each in (old, new)]
-    return list(difflib.unified_diff(*texts, "planned", "now", lineterm="", n=1))[:_LINES]
+    lines = difflib.unified_diff(_told(old), _told(new), "planned", "now", lineterm="", n=1)
+    return list(lines)[:_LINES]
 
 
-def _told(manifest: Manifest) -> Manifest:
+def _told(manifest: Manifest) -> list[str]:
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in _BOOKKEEPING}
-    return manifest | {"metadata": metadata}
+    return json.dumps(manifest | {"metadata": metadata}, indent=2, sort_keys=True).splitlines()

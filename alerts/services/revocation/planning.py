@@ -29,6 +29,11 @@ from alerts.services.revocation.targets import Choice, Surroundings, Target
 
 READ_ONLY = "Rolecall may read this cluster and not change it. An administrator can allow it on the cluster’s page."
 State = Revocation.State
+# pkg/registry/rbac/clusterrole/policybased: whatever an update changes, its rules are checked for escalation.
+NOT_HELD = (
+    " Kubernetes lets nobody change a role whose rules they do not hold, not even its labels: use the commands under "
+    "“The same by hand”, or empty the rules instead."
+)
 AS_BEFORE = Choice()
 GONE = "It is gone already: the cluster has neither the role nor a binding to it."
 
@@ -178,7 +183,8 @@ def _ourselves(api: ClusterAPI) -> Identity | None:
 def _standing_in_the_way(goes: list[Target], rehearsal: list[Rehearsed]) -> str:
     for target, answer in zip(goes, rehearsal, strict=True):
         if not answer.passed:
-            return storable(f"{target}: {answer.text}")
+            more = NOT_HELD if target.action == "unlabel" and answer.outcome == "refused" else ""
+            return storable(f"{target}: {answer.text}{more}")
     return ""
 
 

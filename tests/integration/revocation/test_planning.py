@@ -282,6 +282,16 @@ def test_a_role_that_feeds_others_warns_of_everybody_who_holds_those(prod: Clust
     assert "user jane" in [loss["subject"] for loss in planned.effects["losses"]]
 
 
+def test_labels_that_our_account_may_not_take_off_come_as_a_command(prod: Cluster, scene: Scene) -> None:
+    scene.role("extra", labels={"rbac.authorization.k8s.io/aggregate-to-view": "true"})
+    alert = alert_on(prod, scene, "extra")
+    planned = revocation.plan(alert, "contain", choice=revocation.Choice(labels_only=True))
+    assert planned.state == State.REFUSED
+    assert "not even its labels" in planned.error
+    commands = [command for section in revocation.by_hand(planned) for command in section.commands]
+    assert any('{"labels":{"rbac.authorization.k8s.io/aggregate-to-view":null}' in each for each in commands)
+
+
 def test_finalizers_are_warned_of(prod: Cluster, scene: Scene) -> None:
     scene.role("held", finalizers=["example.com/keep"])
     planned = revocation.plan(alert_on(prod, scene, "held"))

@@ -12,6 +12,7 @@ from tests.integration.revocation.conftest import BINDING, ROLE, Scene, alert_on
 from tests.integration.revocation.test_page import address, text_of
 
 State = Restoration.State
+OURSELVES = {"kind": "ServiceAccount", "name": "rolecall", "namespace": "rolecall"}
 
 
 @pytest.fixture
@@ -113,6 +114,9 @@ def test_what_was_contained_gets_its_content_back(
 ) -> None:
     label = "rbac.authorization.k8s.io/aggregate-to-view"
     scene.role("extra", labels={label: "true"})
+    scene.bind(
+        "cluster-admin", "rolecall-too", subjects=[OURSELVES]
+    )  # whose rules one does not hold one cannot relabel
     alert = alert_on(restorable, scene, "extra")
     choice = revocation.Choice(labels_only=labels_only)
     ended = revocation.run(ask(revocation.plan(alert, "contain", choice=choice), rex, typed_name="extra"))
