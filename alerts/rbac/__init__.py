@@ -42,7 +42,8 @@ from alerts.rbac.catalogue import CAPABILITIES
 from alerts.rbac.comparison import UNSEEN, Baseline, Comparison, Part, Verdict, compare
 from alerts.rbac.conditions import conditions
 from alerts.rbac.coverage import covers, uncovered
-from alerts.rbac.defaults import default_roles
+from alerts.rbac.defaults import VERSION as DEFAULTS_VERSION
+from alerts.rbac.defaults import default_manifests, default_roles
 from alerts.rbac.difference import TooMuchWork
 from alerts.rbac.gains import NetNew, net_new
 from alerts.rbac.inertness import Inert, inert
@@ -59,6 +60,7 @@ from alerts.rbac.table import Cell, Change, Kind, Manner, Matrix, Row
 
 __all__ = [
     "CAPABILITIES",
+    "DEFAULTS_VERSION",
     "UNSEEN",
     "Access",
     "Action",
@@ -108,6 +110,7 @@ __all__ = [
     "compare",
     "conditions",
     "covers",
+    "default_manifests",
     "default_roles",
     "held",
     "inert",

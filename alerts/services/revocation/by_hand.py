@@ -1,5 +1,6 @@
 """The same by hand: the exact commands for somebody with rights of their own, and the check that they worked."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from alerts.cluster import commands
 from alerts.cluster.errors import ClusterError
 from alerts.models import Alert, Revocation
 from alerts.services import connection
-from alerts.services.revocation import conclusion, freshness, memory, targets
+from alerts.services.revocation import additions, conclusion, freshness, memory, targets
 from alerts.services.revocation.consent import RequestRefused
 from alerts.services.revocation.proof import Check, prove
 from alerts.services.revocation.protection import shipped
@@ -23,11 +24,13 @@ State = Revocation.State
 def by_hand(revocation: Revocation) -> list[commands.Section]:
     """Return the commands that do what the plan does, with its preconditions, safe to paste whatever names hold.
 
-    None are given for what Kubernetes ships.
+    Of what Kubernetes ships only what somebody added is taken away.
     """
     goes = targets.of(revocation)
     pinned = [commands.Target(each.reference, each.uid, each.resource_version) for each in goes]
-    if not pinned or any(shipped(each.content) for each in goes):
+    if any(shipped(each.content) for each in goes):
+        return list(_of_additions(revocation))
+    if not pinned:
         return []
     if revocation.mode == Revocation.Mode.CONTAIN:
         return list(commands.contain(pinned[0], goes[0].merge))
@@ -38,6 +41,14 @@ def by_hand(revocation: Revocation) -> list[commands.Section]:
         role = next((each.reference for each in goes if not each.binding), None)
         sections[:0] = [commands.find_bindings(role)] if role else []
     return sections
+
+
+def _of_additions(revocation: Revocation) -> Iterator[commands.Section]:
+    """Yield the commands that make a default role what Kubernetes ships; they need the rights to escalate and bind."""
+    for each in additions.told(revocation.effects):
+        if each.target is not None:
+            pinned = commands.Target(each.target.reference, each.target.uid, each.target.resource_version)
+            yield from commands.contain(pinned, each.target.merge)
 
 
 def restore(revocation: Revocation) -> commands.Section:

@@ -16,13 +16,14 @@ from alerts.cluster.errors import ClusterError
 from alerts.models import AccessObject, Alert, Revocation
 from alerts.services import connection
 from alerts.services.revocation import memory, targets, use
+from alerts.services.revocation.additions import additions
 from alerts.services.revocation.advice import advise
 from alerts.services.revocation.attempt import AUDIT_ID
 from alerts.services.revocation.cautions import Caution, cautions
 from alerts.services.revocation.drift import drift
 from alerts.services.revocation.freshness import current, plannable
 from alerts.services.revocation.losses import Change
-from alerts.services.revocation.protection import Refusal, protection, refusals
+from alerts.services.revocation.protection import Refusal, protection, refusals, shipped
 from alerts.services.revocation.rehearsal import Rehearsed, rehearse
 from alerts.services.revocation.summary import write_evidence
 from alerts.services.revocation.targets import Choice, Surroundings, Target
@@ -106,6 +107,7 @@ def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, choice:
     effects = _effects(alert, found, goes, choice) | {
         "advice": msgspec.to_builtins(advise(found)),
         "feeds": [f"{ref.kind}/{ref.namespace}/{ref.name}" for ref in change.feeds()],
+        "added": msgspec.to_builtins(additions(found, api.version())) if _ships(found) else [],
         "labels": list(targets.feeding_labels(found)),
         "losses": msgspec.to_builtins(change.losses()),
         "use": msgspec.to_builtins(depended.uses),
@@ -133,6 +135,10 @@ def _from_memory(alert: Alert, mode: str, choice: Choice, problem: str) -> Draft
     effects = _effects(alert, found, goes, choice) | {"remembered": True, "gone": gone}
     error = f"As far as the audit events tell, it is gone already. {problem}" if gone else problem
     return Draft(targets=goes, effects=effects, error=storable(error))
+
+
+def _ships(found: Surroundings) -> bool:
+    return found.role is not None and shipped(found.role)
 
 
 def _goes(found: Surroundings, mode: str, choice: Choice) -> list[Target]:

@@ -1,6 +1,8 @@
 """The proof that a plan took effect: every object is read again, and the cluster is asked about every holder."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ from alerts.services.revocation.targets import Target
 _PATIENCE = 2.0
 _WAIT = 0.1
 _HOLDERS_ASKED = 25
+_AT_ONCE = 8
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +46,14 @@ def prove(api: ClusterAPI, revocation: Revocation) -> dict[str, Any]:
     # What a role fed loses its rules once the controller has run.
     gone = frozenset((*(target.key for target in goes), *revocation.effects.get("feeds", [])))
     until = time.monotonic() + patience
-    checks = {
-        "objects": [_object(api, target) for target in goes],
-        "holders": [_holder(api, loss, example, gone=gone, until=until) for loss, example in asked],
-        "bindings": _left(api, revocation, goes),
-    }
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        objects = pool.map(partial(_object, api), goes)
+        holders = pool.map(lambda pair: _holder(api, *pair, gone=gone, until=until), asked)
+        checks = {
+            "objects": list(objects),
+            "holders": list(holders),
+            "bindings": _left(api, revocation, goes),
+        }
     proof: dict[str, Any] = msgspec.to_builtins(checks | {"at": timezone.now().isoformat()})
     return proof
 

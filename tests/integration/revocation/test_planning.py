@@ -7,12 +7,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from alerts import rbac
 from alerts.cluster.kinds import ObjectReference
 from alerts.models import AccessObject, Alert, AuditEvent, Cluster, Revocation
 from alerts.services import revocation
 from tests.faults import Answer
 from tests.integration.revocation.conftest import (
     BINDING,
+    RBAC,
     ROLE,
     SCRAPER,
     Scene,
@@ -202,6 +204,40 @@ def test_roles_that_kubernetes_ships_are_refused_with_what_can_be_done_instead(
     assert all(refusal["alternative"] for refusal in planned.refusals)
     assert scene.network.sent("DELETE") == []
     assert planned.rehearsal == []
+
+
+def test_of_a_default_role_only_what_was_added_goes(prod: Cluster, scene: Scene) -> None:
+    shipped = rbac.default_manifests()["system:basic-user"]["rules"]
+    added = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    reference = ObjectReference("ClusterRole", "", "system:basic-user")
+    scene.admin.patch(reference, {"rules": [*shipped, added]})
+    planned = revocation.plan(alert_on(prod, scene, reference.name))
+    assert planned.state == State.REFUSED
+    assert [each["text"] for each in planned.effects["added"]] == [
+        "Its rules permit more than Kubernetes ships: get secrets."
+    ]
+    commands = [command for section in revocation.by_hand(planned) for command in section.commands]
+    (patch,) = (each for each in commands if "kubectl patch" in each and "--dry-run" not in each)
+    assert json.dumps(shipped, separators=(",", ":")) in patch
+    assert scene.admin.read(reference)["metadata"]["uid"] in patch
+    assert not any("delete" in each for each in commands)
+
+
+def test_of_cluster_admin_and_of_an_aggregated_role_it_is_told_who_and_what_was_added(
+    prod: Cluster, scene: Scene
+) -> None:
+    subjects = [{"kind": "Group", "name": "system:masters"}, {"kind": "User", "name": "mallory"}]
+    binding = ObjectReference("ClusterRoleBinding", "", "cluster-admin")
+    scene.admin.patch(binding, {"subjects": [{"apiGroup": RBAC, **each} for each in subjects]})
+    scene.role("extra", labels={"rbac.authorization.k8s.io/aggregate-to-view": "true"})
+    told = revocation.plan(alert_on(prod, scene, "cluster-admin")).effects["added"]
+    assert [each["text"] for each in told] == [
+        "Its default binding gives it to others than Kubernetes does: user mallory."
+    ]
+    told = revocation.plan(alert_on(prod, scene, "view")).effects["added"]
+    assert [each["text"] for each in told] == [
+        "ClusterRole extra feeds it, which Kubernetes does not ship: revoke or contain that one."
+    ]
 
 
 @pytest.mark.parametrize(
