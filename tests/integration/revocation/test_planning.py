@@ -214,7 +214,7 @@ def test_of_a_default_role_only_what_was_added_goes(prod: Cluster, scene: Scene)
     planned = revocation.plan(alert_on(prod, scene, reference.name))
     assert planned.state == State.REFUSED
     assert [each["text"] for each in planned.effects["added"]] == [
-        "Its rules permit more than Kubernetes ships: get secrets."
+        "Its rules permit more than Kubernetes ships: get on secrets."
     ]
     commands = [command for section in revocation.by_hand(planned) for command in section.commands]
     (patch,) = (each for each in commands if "kubectl patch" in each and "--dry-run" not in each)
