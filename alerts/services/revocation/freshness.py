@@ -87,8 +87,8 @@ def _touched(waiting: QuerySet[Alert]) -> QuerySet[Alert]:
     changed = AccessVersion.objects.filter(source="event", at__gt=timezone.now() - _RECENTLY).values("object")
     # The version that says a binding is gone no longer says to which role it referred.
     referring = AccessVersion.objects.filter(object__in=changed, manifest__roleRef__name__isnull=False)
-    named = set(referring.values_list("manifest__roleRef__name", flat=True))
-    return waiting.filter(Q(object__in=changed) | Q(object__name__in=named)).exclude(revocations=None).distinct()
+    named = {str(name) for name in referring.values_list("manifest__roleRef__name", flat=True)}
+    return waiting.filter(Q(object__in=changed) | Q(object__name__in=named)).exclude(revocations=None)
 
 
 def _changed_since(alert: Alert, newest: Revocation) -> bool:

@@ -6,7 +6,7 @@ from django.test import Client
 
 from alerts import tasks
 from alerts.models import Alert, Cluster, Restoration, Revocation
-from alerts.services import revocation
+from alerts.services import draft, revocation
 from tests.faults import Answer
 from tests.integration.revocation.conftest import BINDING, ROLE, Scene, alert_on, ask, later
 from tests.integration.revocation.test_page import address, text_of
@@ -49,6 +49,7 @@ def test_afterwards_the_step_is_open_the_return_unwatched_and_a_new_plan_wanted(
     assert alert.steps.get(key="revoke").outcome == ""
     assert alert.evidence["revoke"]["summary"] == "Undone: 2 of 2 objects are back."
     assert [each.condition for each in alert.watches.all() if each.is_running()] == ["actor_writes"]
+    assert "put back afterwards" in " ".join(draft.compose(alert, "security").text.split())
     assert revocation.wanted(alert)
     assert not revocation.undoable(ended)
 
