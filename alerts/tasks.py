@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
 
-from alerts.models import Alert, Cluster, Mute, Notification, Revocation
+from alerts.models import Alert, Cluster, Mute, Notification, Restoration, Revocation
 from alerts.services import (
     delivery,
     inbox,
@@ -132,9 +132,9 @@ def deliver(notification_id: int) -> None:
 
 @shared_task
 def plan_revocation(alert_id: int, mode: str = Revocation.Mode.REVOKE) -> None:
-    """Plan and rehearse a revoke, so that it is ready when an analyst arrives."""
+    """Plan and rehearse a revoke, so that a fresh plan is ready when an analyst arrives."""
     alert = Alert.objects.select_related("cluster", "object").filter(pk=alert_id).first()
-    if alert and revocation.wanted(alert, mode):
+    if alert and revocation.renewable(alert, mode):
         revocation.plan(alert, mode)
 
 
@@ -142,8 +142,21 @@ def plan_revocation(alert_id: int, mode: str = Revocation.Mode.REVOKE) -> None:
 def run_revocation(revocation_id: int) -> None:
     """Run a revoke whose grace is over; one that has to pause is tried again."""
     found = Revocation.objects.filter(pk=revocation_id).first()
-    if found and revocation.run(found).state == Revocation.State.RUNNING:
+    if found is None:
+        return
+    ended = revocation.run(found)
+    if ended.state == Revocation.State.RUNNING:
         wake(run_revocation, revocation_id, after=revocation.PAUSE.total_seconds())
+    elif ended.state in {Revocation.State.PARTLY, Revocation.State.FAILED}:
+        wake(plan_revocation, ended.alert_id, ended.mode)
+
+
+@shared_task
+def undo_revocation(restoration_id: int) -> None:
+    """Put back what a revoke took away; where the cluster does not answer, the sweep tries again."""
+    found = Restoration.objects.filter(pk=restoration_id).first()
+    if found:
+        revocation.put_back(found)
 
 
 @shared_task
@@ -173,9 +186,12 @@ def sweep() -> None:
         wake(investigate, alert_id)
     for mute_id in mutes.unapplied():
         wake(apply_mute, mute_id)
-    for alert in revocation.unplanned():
+    revocation.withdraw_unapproved()
+    for alert in revocation.unready():
         wake(plan_revocation, alert.pk)
     for revocation_id in revocation.due():
         wake(run_revocation, revocation_id)
+    for restoration_id in revocation.undos_due():
+        wake(undo_revocation, restoration_id)
     for notification in delivery.due():
         wake(deliver, notification.pk)

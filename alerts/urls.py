@@ -1,7 +1,7 @@
 """Every address of the app."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from alerts.views import (
@@ -13,6 +13,7 @@ from alerts.views import (
     known_actors,
     mailbox,
     mutes,
+    password,
     posture,
     queue,
     remedy,
@@ -54,6 +55,9 @@ urlpatterns = [
     path("alerts/<int:pk>/revoke", revoke.revoke, name="revoke"),
     path("alerts/<int:pk>/revoke/plan", revoke.revoke_plan, name="revoke_plan"),
     path("alerts/<int:pk>/revoke/call-off", revoke.revoke_call_off, name="revoke_call_off"),
+    path("alerts/<int:pk>/revoke/approve", revoke.revoke_approve, name="revoke_approve"),
+    path("alerts/<int:pk>/revoke/restore", revoke.revoke_restore, name="revoke_restore"),
+    path("alerts/<int:pk>/revoke/fresh", revoke.revoke_fresh, name="revoke_fresh"),
     path("alerts/<int:pk>/revoke/check", revoke.revoke_check, name="revoke_check"),
     path("alerts/<int:pk>/revoke/progress", revoke.revoke_progress, name="revoke_progress"),
     path("alerts/<int:pk>/revoke/button", revoke.revoke_button, name="revoke_button"),
@@ -86,10 +90,6 @@ urlpatterns = [
     path("clusters/<slug:name>/search", search.search, name="search"),
     path("clusters/<slug:name>/posture", posture.posture, name="posture"),
     path("findings/<int:pk>/decide", posture.decide, name="decide_finding"),
-    path(
-        "login",
-        login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),
-        name="login",
-    ),
+    path("login", login_not_required(password.LogIn.as_view()), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client, override_settings
+from django.utils import timezone
 from pytest_django import Settings
 from pytest_socket import socket_allow_hosts
 
@@ -80,6 +81,9 @@ def ada(db: None) -> User:
 def logged_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
+    session = client.session
+    session["password_proved_at"] = timezone.now().isoformat()
+    session.save()
     return client
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ type Fault = Answer | Literal["lose", "swallow"] | Callable[[], None]
 class Network:
     """Forwards requests to an address. Each planned fault meets the first request that it fits, once."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, certificate_authority: str = "") -> None:
         self.target = urlsplit(target).netloc
+        self._tls = ssl.create_default_context(cadata=certificate_authority) if certificate_authority else None
         self.requests: list[Request] = []
         self._faults: list[tuple[Callable[[Request], bool], Fault]] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -54,6 +56,12 @@ class Network:
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         return thread
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection to the cluster itself."""
+        if self._tls:
+            return http.client.HTTPSConnection(self.target, timeout=10, context=self._tls)
+        return http.client.HTTPConnection(self.target, timeout=10)
 
     def plan(self, fault: Fault, *, method: str = "DELETE", contains: str = "", rehearsal: bool = False) -> None:
         """Have a fault meet the next request of that method whose path holds the text; a callable runs before it."""
@@ -118,8 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 -- http.server finds methods by these names
 
     def _forward(self, content: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self.server.network.target, timeout=10)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.server.network.connect()) as connection:
             connection.request(self.command, self.path, content or None, dict(self.headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -141,9 +148,9 @@ def _status(answer: Answer) -> bytes:
 
 
 @contextlib.contextmanager
-def network(target: str) -> Iterator[Network]:
-    """Stand between Rolecall and the address while the context lasts."""
-    between = Network(target)
+def network(target: str, certificate_authority: str = "") -> Iterator[Network]:
+    """Stand between Rolecall and the address while the context lasts; with an authority the cluster speaks TLS."""
+    between = Network(target, certificate_authority)
     try:
         yield between
     finally:

@@ -197,6 +197,7 @@ MAILBOX_DIR = env.path("MAILBOX_DIR", default=None)
 
 # Revoking
 REVOKE_GRACE_SECONDS = env.int("REVOKE_GRACE_SECONDS", default=10)
+REVOKE_LOGIN_MINUTES = env.int("REVOKE_LOGIN_MINUTES", default=60)
 
 # Seen from outside
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

@@ -13,6 +13,7 @@ from alerts.models.note import Note, NoteRevision
 from alerts.models.notification import Notification
 from alerts.models.posture import Acceptance, PostureFinding, PostureReview
 from alerts.models.remedy import RemedyItem
+from alerts.models.restoration import Restoration
 from alerts.models.revocation import Revocation
 from alerts.models.saved_view import SavedView
 from alerts.models.stakeholder import Channel, Stakeholder
@@ -40,6 +41,7 @@ __all__ = [
     "PostureFinding",
     "PostureReview",
     "RemedyItem",
+    "Restoration",
     "Revocation",
     "SavedView",
     "Stakeholder",

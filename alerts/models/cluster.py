@@ -31,6 +31,10 @@ class Cluster(models.Model):
     sealed_api_token = models.BinaryField(null=True, editable=False)
     readable = models.BooleanField(default=False, help_text="Rolecall may read RBAC objects there.")
     revocable = models.BooleanField(default=False, help_text="Rolecall may delete roles and bindings there.")
+    sealed_restorer_token = models.BinaryField(null=True, editable=False)
+    second_person_required = models.BooleanField(
+        default=False, help_text="Each revoke there has to be approved by somebody else than who asked for it."
+    )
     private_address_allowed = models.BooleanField(
         default=False, help_text="The API address may be a private or loopback one."
     )
@@ -82,8 +86,24 @@ class Cluster(models.Model):
         """
         return credential.decrypt(self.sealed_api_token) if self.sealed_api_token else ""
 
+    @property
+    def restorable(self) -> bool:
+        """Whether Rolecall holds the token of an account that may put back what was revoked."""
+        return bool(self.api_address and self.sealed_restorer_token)
+
+    def set_restorer_token(self, token: str) -> None:
+        """Keep the token of the account that restores, encrypted; an empty one forgets it."""
+        self.sealed_restorer_token = credential.encrypt(token) if token else None
+
+    def restorer_token(self) -> str:
+        """Return the token of the account that restores, or the empty string where none is kept.
+
+        Raises CredentialLost where no key decrypts it.
+        """
+        return credential.decrypt(self.sealed_restorer_token) if self.sealed_restorer_token else ""
+
     def heard_from(self, at: datetime | None, *, examined: int, salvaged: int, damaged: int) -> None:
-        """Count what a batch held, and note that the cluster's newest event so far is of `at` or later."""
+        """Count what a batch held, and note that the newest event of the cluster so far is of `at` or later."""
         newest = self.last_event_at if at is None or (self.last_event_at and self.last_event_at > at) else at
         Cluster.objects.filter(pk=self.pk).update(
             last_event_at=newest,

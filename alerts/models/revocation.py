@@ -10,6 +10,16 @@ from django.utils import timezone
 from alerts.models.alert import Alert
 
 VALID_FOR = timedelta(minutes=10)
+APPROVABLE_FOR = timedelta(minutes=15)
+_ACTIVE = ("awaiting", "scheduled", "running")
+
+
+class RevocationQuerySet(models.QuerySet["Revocation"]):
+    """Questions about many revokes."""
+
+    def active(self) -> "RevocationQuerySet":
+        """Keep what somebody asked for and what has not ended: of an alert there is one at most."""
+        return self.filter(state__in=_ACTIVE)
 
 
 class Revocation(models.Model):
@@ -27,6 +37,7 @@ class Revocation(models.Model):
 
         PLANNED = "planned", "Planned"
         REFUSED = "refused", "Refused"
+        AWAITING = "awaiting", "Waits for a second person"
         SCHEDULED = "scheduled", "Scheduled"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
@@ -50,6 +61,8 @@ class Revocation(models.Model):
     reason = models.TextField(blank=True, default="")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     requested_at = models.DateTimeField(null=True)
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    approved_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True, help_text="End of the grace in which it can be called off")
     called_off_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     leased_until = models.DateTimeField(null=True)
@@ -59,16 +72,22 @@ class Revocation(models.Model):
     proof = models.JSONField(default=dict, help_text="What was read and asked again afterwards, and the answers")
     error = models.TextField(blank=True, default="")
 
+    objects = RevocationQuerySet.as_manager()
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["alert"],
-                condition=models.Q(state__in=["scheduled", "running"]),
+                condition=models.Q(state__in=_ACTIVE),
                 name="revocation_one_at_a_time",
             ),
             models.CheckConstraint(
                 condition=models.Q(state__in=["planned", "refused", "stale"]) | models.Q(requested_by__isnull=False),
                 name="revocation_run_for_somebody",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(approved_by=None) | ~models.Q(approved_by=models.F("requested_by")),
+                name="revocation_approved_by_another",
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["state", "due_at"], name="revocation_due")]
@@ -84,11 +103,20 @@ class Revocation(models.Model):
 
     def is_fresh(self) -> bool:
         """Tell whether the plan may still be run."""
-        return self.state == self.State.PLANNED and timezone.now() < self.valid_until
+        return self.state == self.State.PLANNED and self.is_recent()
+
+    def is_recent(self) -> bool:
+        """Tell whether the cluster was looked at a short while ago."""
+        return timezone.now() < self.valid_until
+
+    @property
+    def approvable_until(self) -> datetime | None:
+        """Until when a second person may approve it; None where nobody asked for it."""
+        return self.requested_at and self.requested_at + APPROVABLE_FOR
 
     def is_active(self) -> bool:
-        """Tell whether it is about to run, or running."""
-        return self.state in {self.State.SCHEDULED, self.State.RUNNING}
+        """Tell whether it waits for a second person, is about to run, or runs."""
+        return self.state in _ACTIVE
 
     def is_finished(self) -> bool:
         """Tell whether it was run to an end, whichever."""

@@ -42,7 +42,8 @@ from alerts.rbac.catalogue import CAPABILITIES
 from alerts.rbac.comparison import UNSEEN, Baseline, Comparison, Part, Verdict, compare
 from alerts.rbac.conditions import conditions
 from alerts.rbac.coverage import covers, uncovered
-from alerts.rbac.defaults import default_roles
+from alerts.rbac.defaults import VERSION as DEFAULTS_VERSION
+from alerts.rbac.defaults import default_manifests, default_roles
 from alerts.rbac.difference import TooMuchWork
 from alerts.rbac.gains import NetNew, net_new
 from alerts.rbac.inertness import Inert, inert
@@ -52,12 +53,14 @@ from alerts.rbac.projection import matrix
 from alerts.rbac.request import Request
 from alerts.rbac.rules import InvalidRules, Rule, Rules, RuleSet, allows, parse
 from alerts.rbac.score import Assessment, Circumstances, Factor, Severity, assess
+from alerts.rbac.selectors import Selector
 from alerts.rbac.similarity import Fit, Peer, Scale, rare, similar, smallest_default
 from alerts.rbac.subjects import Subject
 from alerts.rbac.table import Cell, Change, Kind, Manner, Matrix, Row
 
 __all__ = [
     "CAPABILITIES",
+    "DEFAULTS_VERSION",
     "UNSEEN",
     "Access",
     "Action",
@@ -94,6 +97,7 @@ __all__ = [
     "RuleSet",
     "Rules",
     "Scale",
+    "Selector",
     "Severity",
     "Source",
     "Subject",
@@ -106,6 +110,7 @@ __all__ = [
     "compare",
     "conditions",
     "covers",
+    "default_manifests",
     "default_roles",
     "held",
     "inert",

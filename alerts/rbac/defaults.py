@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from alerts.rbac.objects import Role
 
@@ -18,6 +19,11 @@ VERSION = "1.36"
 @cache
 def default_roles() -> Mapping[str, Role]:
     """Return the default ClusterRoles by name, aggregated ones with the rules they end up with."""
+    return {name: Role.of_manifest(manifest) for name, manifest in default_manifests().items()}
+
+
+@cache
+def default_manifests() -> Mapping[str, dict[str, Any]]:
+    """Return the same as manifests, by name."""
     text = files("alerts.rbac").joinpath(f"data/default-roles-{VERSION}.json").read_text(encoding="utf-8")
-    roles = (Role.of_manifest(manifest) for manifest in json.loads(text))
-    return {role.ref.name: role for role in roles}
+    return {manifest["metadata"]["name"]: manifest for manifest in json.loads(text)}

@@ -36,7 +36,7 @@ _SEEN = {
 _REVOKED = {
     Revocation.Mode.REVOKE: "The role was revoked",
     Revocation.Mode.UNBIND: "The role was taken from everybody who held it",
-    Revocation.Mode.CONTAIN: "The role’s rules were emptied",
+    Revocation.Mode.CONTAIN: "The role was contained",
 }
 _STATES = {"there": ": still there", "gone": ": gone already"}
 _NEXT = {
@@ -188,6 +188,8 @@ def _revoke(alert: Alert) -> str:
     states = Revocation.State
     revocation = alert.revocations.filter(requested_by__isnull=False).exclude(state=states.CALLED_OFF).first()
     step = next(step for step in alert.steps.all() if step.key == "revoke")
+    if revocation and revocation.restorations.filter(state__in=["done", "partly"]).exists():
+        return "The role was revoked, and what was taken away was put back afterwards."
     if revocation and revocation.state == states.DONE and revocation.finished_at:
         return f"{_REVOKED[Revocation.Mode(revocation.mode)]} at {_utc(revocation.finished_at)}, and that was verified."
     if revocation and revocation.state in (states.SCHEDULED, states.RUNNING):

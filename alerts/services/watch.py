@@ -102,6 +102,11 @@ def end(watch: Watch, *, by: User | None) -> None:
             _write_evidence(Alert.objects.select_for_update().get(pk=watch.alert_id))
 
 
+def watched_until(alert: Alert) -> datetime | None:
+    """Return until when something is watched for the alert; None where nothing is."""
+    return max((watch.until for watch in alert.watches.all() if watch.is_running()), default=None)
+
+
 def awaited(cluster: Cluster) -> frozenset[Place]:
     """Return the API resource as `group/plural`, namespace and name of what was left behind and must not return."""
     waiting = _waiting(cluster).filter(condition=Watch.Condition.REMAINS)

@@ -1,6 +1,7 @@
 """What the button that revokes needs to know wherever it stands."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django import template
@@ -8,6 +9,7 @@ from django.conf import settings
 
 from alerts.models import Alert, Revocation
 from alerts.services import revocation as revoking
+from alerts.services import watch
 
 register = template.Library()
 
@@ -22,8 +24,11 @@ class Offer:
 
 @register.simple_tag(takes_context=True)
 def one_click(context: dict[str, Any], alert: Alert, planned: Revocation | None) -> Offer | None:
-    """Return what one click would do; None where the plan must be looked at first: warnings, no reason, no plan."""
+    """Return what one click would do; None where the plan must be looked at first: warnings, no reason, no plan, or
+    a log-in so long ago that the password is asked for."""
     if planned is None or not planned.is_fresh() or planned.warnings or revoking.personal(planned, context["user"]):
+        return None
+    if context.get("asks_password", True):
         return None
     reason = revoking.offered_reason(alert)
     return Offer(reason, settings.REVOKE_GRACE_SECONDS) if reason and alert.is_open() else None
@@ -51,3 +56,9 @@ def intent(planned: Revocation) -> str:
 def unplannable(alert: Alert) -> str:
     """Return why nothing of an alert can be planned, and what to do instead."""
     return revoking.unplannable(alert)
+
+
+@register.filter
+def watched_until(alert: Alert) -> datetime | None:
+    """Return until when a return would reopen the alert; None where nothing is watched."""
+    return watch.watched_until(alert)

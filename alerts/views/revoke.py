@@ -16,7 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from alerts import tasks
 from alerts.models import Alert, Revocation
 from alerts.services import revocation
+from alerts.views import password
 from alerts.views.request import Request, check_may
+
+_PLANS = {Revocation.State.PLANNED, Revocation.State.REFUSED, Revocation.State.AWAITING}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -41,16 +44,55 @@ def _run(request: Request, alert: Alert) -> HttpResponse:
         return _page(request, alert, mode, problem="There is no plan yet. Wait a moment, or plan now.", status=409)
     reason, typed = posted.get("reason", ""), posted.get("typed_name", "")
     try:
+        password.prove(request, posted.get("password", ""))
         scheduled = revocation.request(
             planned, by=request.user, reason=reason, digest=posted.get("digest", ""), typed_name=typed
         )
     except revocation.Outdated as outdated:
         _plan_in_background(alert, mode)
         return _page(request, alert, mode, problem=str(outdated), status=409, written=reason)
-    except revocation.RequestRefused as refused:
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
+        if not request.user.is_authenticated:
+            return redirect("alerts:login")
         return _page(request, alert, mode, problem=str(refused), status=422, written=reason)
-    tasks.wake(tasks.run_revocation, scheduled.pk, after=settings.REVOKE_GRACE_SECONDS)
+    _wake(scheduled)
     return redirect("alerts:revoke", alert.pk)
+
+
+def _wake(scheduled: Revocation) -> None:
+    if scheduled.state == Revocation.State.SCHEDULED:
+        tasks.wake(tasks.run_revocation, scheduled.pk, after=settings.REVOKE_GRACE_SECONDS)
+
+
+@require_POST
+def revoke_approve(request: Request, pk: int) -> HttpResponse:
+    """Let run what somebody else asked for."""
+    check_may(request, "revoke_role")
+    alert = _alert(pk)
+    active = revocation.current(alert)
+    if active is None:
+        return redirect("alerts:revoke", pk)
+    try:
+        password.prove(request, request.POST.get("password", ""))
+        _wake(revocation.approve(active, by=request.user, digest=request.POST.get("digest", "")))
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
+        messages.error(request, str(refused))
+    return redirect("alerts:revoke", pk)
+
+
+@require_POST
+def revoke_restore(request: Request, pk: int) -> HttpResponse:
+    """Have the last revoke undone in the background."""
+    check_may(request, "revoke_role")
+    ended = revocation.finished(_alert(pk))
+    try:
+        password.prove(request, request.POST.get("password", ""))
+        if ended is not None:
+            asked = revocation.undo(ended, by=request.user, reason=request.POST.get("reason", ""))
+            tasks.wake(tasks.undo_revocation, asked.pk)
+    except (revocation.RequestRefused, password.PasswordRefused) as refused:
+        messages.error(request, str(refused))
+    return redirect("alerts:revoke", pk)
 
 
 @require_POST
@@ -58,9 +100,8 @@ def revoke_plan(request: Request, pk: int) -> HttpResponse:
     """Make a new plan now, in the chosen way and for the chosen bindings."""
     check_may(request, "triage_alert")
     alert, mode = _alert(pk), _mode(request.POST.get("mode"))
-    chosen = request.POST.getlist("binding") if "choose" in request.POST else None
     try:
-        revocation.plan(alert, mode, chosen=chosen)
+        revocation.plan(alert, mode, choice=_choice(request))
     except revocation.NothingToRevoke as nothing:
         messages.warning(request, str(nothing))
     return redirect(f"{reverse('alerts:revoke', args=[pk])}?mode={mode}")
@@ -104,14 +145,37 @@ def revoke_progress(request: Request, pk: int) -> HttpResponse:
 
 @require_GET
 def revoke_button(request: Request, pk: int) -> HttpResponse:
-    """Show the button that stands on the alert's page, for as long as it changes by itself."""
+    """Show the button that stands on the alert's page; 204 where it is the one that is there already.
+
+    While it stands there its plan is kept fresh.
+    """
     alert = _alert(pk)
+    if _stands(request, alert, Revocation.Mode.REVOKE):
+        return HttpResponse(status=204)
     context = {
         "alert": alert,
         "revocation": revocation.current(alert),
         "may_revoke": request.user.has_perm("alerts.revoke_role"),
+        "asks_password": not password.proved_recently(request),
     }
     return _render(request, "components/revoke_button.html", context)
+
+
+@require_GET
+def revoke_fresh(request: Request, pk: int) -> HttpResponse:
+    """Keep the plan that somebody looks at fresh; 204 while it is the same, else a notice that it changed."""
+    alert, mode = _alert(pk), _mode(request.GET.get("mode"))
+    if _stands(request, alert, mode):
+        return HttpResponse(status=204)
+    return _render(request, "alerts/revoke.html#fresh", {"alert": alert, "mode": mode})
+
+
+def _stands(request: Request, alert: Alert, mode: str) -> bool:
+    """Tell whether the plan is the one that the page shows; has it renewed where it gets old."""
+    if revocation.renewable(alert, mode):
+        tasks.wake(tasks.plan_revocation, alert.pk, mode)
+    newest = revocation.current(alert, mode)
+    return newest is not None and newest.is_fresh() and newest.digest == request.GET.get("digest")
 
 
 @require_GET
@@ -147,6 +211,17 @@ def _alert(pk: int) -> Alert:
     return get_object_or_404(Alert.objects.select_related("cluster", "object"), pk=pk)
 
 
+def _choice(request: Request) -> revocation.Choice:
+    """Return what the form chose; what it did not ask about stays as it was."""
+    posted = request.POST
+    asked = posted.get("choose", "")
+    return revocation.Choice(
+        bindings=tuple(posted.getlist("binding")) if asked == "bindings" else None,
+        role_first=posted.get("role_first") == "1" if asked == "order" else None,
+        labels_only=posted.get("labels_only") == "1" if asked == "labels" else None,
+    )
+
+
 def _mode(text: str | None) -> str:
     return text if text in Revocation.Mode.values else Revocation.Mode.REVOKE
 
@@ -172,11 +247,18 @@ def _render(request: Request, template: str, context: dict[str, Any], *, status:
     return response
 
 
+def _approvable(request: Request, shown: Revocation) -> bool:
+    asked_by_another = shown.requested_by_id != request.user.pk
+    may = request.user.has_perm("alerts.revoke_role")
+    return shown.state == Revocation.State.AWAITING and asked_by_another and may
+
+
 def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
     """Return everything the page shows: the run in progress or last ended, and the plan of the chosen mode."""
     newest, now = revocation.current(alert, mode), timezone.now()
     shown = newest if newest and newest.is_active() else revocation.finished(alert)
-    planned = newest if newest and newest.state in {Revocation.State.PLANNED, Revocation.State.REFUSED} else None
+    planned = newest if newest and newest.state in _PLANS else None
+    undo = shown.restorations.first() if shown else None
     own = revocation.personal(planned, request.user) if planned else []
     return {
         "alert": alert,
@@ -186,6 +268,10 @@ def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
         "run_lines": _lines(shown),
         "run_commands": revocation.restore(shown) if shown and not shown.is_active() else None,
         "seconds_left": max(0, ceil((shown.due_at - now).total_seconds())) if shown and shown.due_at else 0,
+        "undo": undo,
+        "undoable": shown is not None and revocation.undoable(shown),
+        "approvable": shown is not None and _approvable(request, shown),
+        "asks_password": not password.proved_recently(request),
         "planned": planned,
         "lines": _lines(planned),
         "action": revocation.action(planned) if planned else "",

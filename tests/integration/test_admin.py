@@ -48,6 +48,22 @@ def test_a_stored_token_never_goes_to_a_new_address(as_root: Client, cluster: Cl
     assert cluster.api_address == "https://prod.example:6443"
 
 
+def test_the_token_that_restores_is_stored_encrypted_bound_to_its_address_and_can_be_forgotten(
+    as_root: Client, cluster: Cluster
+) -> None:
+    address = f"/administration/alerts/cluster/{cluster.pk}/change/"
+    as_root.post(address, fields(cluster, api_token="first", restorer_token=TOKEN, second_person_required="on"))
+    cluster.refresh_from_db()
+    assert (cluster.restorer_token(), cluster.restorable, cluster.second_person_required) == (TOKEN, True, True)
+    assert TOKEN.encode() not in bytes(cluster.sealed_restorer_token or b"")
+    assert TOKEN not in as_root.get(address).content.decode()
+    moved = fields(cluster, api_address="https://elsewhere.example", api_token="second")
+    assert "enter this token again too" in as_root.post(address, moved).content.decode()
+    assert as_root.post(address, moved | {"forget_restorer": "on"}).status_code == 302
+    cluster.refresh_from_db()
+    assert (cluster.api_address, cluster.restorable) == ("https://elsewhere.example", False)
+
+
 def test_people_of_other_groups_stay_out(as_rex: Client, as_ana: Client, cluster: Cluster) -> None:
     for client in (as_rex, as_ana):
         assert client.get("/administration/alerts/cluster/").status_code == 302

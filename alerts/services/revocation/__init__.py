@@ -4,23 +4,29 @@ A plan names the very objects it takes away. Nothing is done to any other object
 not found absent afterwards.
 """
 
+from alerts.services.revocation import targets
 from alerts.services.revocation.advice import offered_reason
 from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand, restore, stored
 from alerts.services.revocation.cautions import personal
-from alerts.services.revocation.consent import Outdated, RequestRefused, call_off, request
+from alerts.services.revocation.consent import Outdated, RequestRefused, approve, call_off, request, withdraw_unapproved
+from alerts.services.revocation.freshness import current, finished, plannable, renewable, unready, wanted
 from alerts.services.revocation.ours import ours
-from alerts.services.revocation.planning import NothingToRevoke, current, finished, plan, plannable, unplanned, wanted
+from alerts.services.revocation.planning import NothingToRevoke, plan
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
+from alerts.services.revocation.targets import Choice
+from alerts.services.revocation.undoing import put_back, undo, undoable, undos_due
 from alerts.services.revocation.unplanned import unplannable
 
 __all__ = [
     "PAUSE",
+    "Choice",
     "NotGone",
     "NothingToRevoke",
     "Outdated",
     "RequestRefused",
     "action",
+    "approve",
     "by_hand",
     "call_off",
     "confirm_by_hand",
@@ -33,11 +39,18 @@ __all__ = [
     "personal",
     "plan",
     "plannable",
+    "put_back",
+    "renewable",
     "request",
     "restore",
     "run",
     "stored",
+    "targets",
+    "undo",
+    "undoable",
+    "undos_due",
     "unplannable",
-    "unplanned",
+    "unready",
     "wanted",
+    "withdraw_unapproved",
 ]

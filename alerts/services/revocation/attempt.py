@@ -10,7 +10,7 @@ AUDIT_ID = "rolecall-"
 def attempt(api: ClusterAPI, target: Target, *, audit_id: str, dry_run: bool = False) -> Deletion | None:
     """Do to the very object that was planned what the plan says, or rehearse it.
 
-    Returns what a deletion came to, None for a role that was emptied. Raises ClusterError.
+    Returns what a deletion came to, None for a role from which something was taken. Raises ClusterError.
     """
     if target.action == "delete":
         return api.delete(
@@ -22,7 +22,7 @@ def attempt(api: ClusterAPI, target: Target, *, audit_id: str, dry_run: bool = F
         )
     api.patch(
         target.reference,
-        {"rules": []},
+        target.merge,
         uid=target.uid,
         resource_version=target.resource_version,
         dry_run=dry_run,

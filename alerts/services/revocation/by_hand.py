@@ -1,5 +1,6 @@
 """The same by hand: the exact commands for somebody with rights of their own, and the check that they worked."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from alerts.cluster import commands
 from alerts.cluster.errors import ClusterError
 from alerts.models import Alert, Revocation
 from alerts.services import connection
-from alerts.services.revocation import conclusion, memory, planning, targets
+from alerts.services.revocation import additions, conclusion, freshness, memory, targets
 from alerts.services.revocation.consent import RequestRefused
 from alerts.services.revocation.proof import Check, prove
 from alerts.services.revocation.protection import shipped
@@ -23,14 +24,16 @@ State = Revocation.State
 def by_hand(revocation: Revocation) -> list[commands.Section]:
     """Return the commands that do what the plan does, with its preconditions, safe to paste whatever names hold.
 
-    None are given for what Kubernetes ships.
+    Of what Kubernetes ships only what somebody added is taken away.
     """
     goes = targets.of(revocation)
     pinned = [commands.Target(each.reference, each.uid, each.resource_version) for each in goes]
-    if not pinned or any(shipped(each.content) for each in goes):
+    if any(shipped(each.content) for each in goes):
+        return list(_of_additions(revocation))
+    if not pinned:
         return []
     if revocation.mode == Revocation.Mode.CONTAIN:
-        return list(commands.contain(pinned[0], {"rules": []}))
+        return list(commands.contain(pinned[0], goes[0].merge))
     sections = list(commands.revoke(pinned))
     about = revocation.alert.object
     if revocation.effects.get("remembered") and about is not None and about.kind not in targets.BINDING_KINDS:
@@ -38,6 +41,14 @@ def by_hand(revocation: Revocation) -> list[commands.Section]:
         role = next((each.reference for each in goes if not each.binding), None)
         sections[:0] = [commands.find_bindings(role)] if role else []
     return sections
+
+
+def _of_additions(revocation: Revocation) -> Iterator[commands.Section]:
+    """Yield the commands that make a default role what Kubernetes ships; they need the rights to escalate and bind."""
+    for each in additions.told(revocation.effects):
+        if each.target is not None:
+            pinned = commands.Target(each.target.reference, each.target.uid, each.target.resource_version)
+            yield from commands.contain(pinned, each.target.merge)
 
 
 def restore(revocation: Revocation) -> commands.Section:
@@ -64,7 +75,7 @@ def confirm_by_hand(alert: Alert, *, by: User) -> Revocation:
     """
     if not by.has_perm("alerts.triage_alert"):
         raise RequestRefused("You may not answer for this alert. Ask somebody in the group Analyst.")
-    if not planning.plannable(alert):
+    if not freshness.plannable(alert):
         raise RequestRefused("Nothing was made that could be revoked.")
     checked = _done_by_hand(alert, by)
     try:
@@ -75,7 +86,7 @@ def confirm_by_hand(alert: Alert, *, by: User) -> Revocation:
     checked.state, checked.error = conclusion.verdict(checked)
     with transaction.atomic():
         locked = Alert.objects.select_for_update().get(pk=alert.pk)
-        if locked.revocations.filter(state__in=[State.SCHEDULED, State.RUNNING]).exists():
+        if locked.revocations.active().exists():
             raise RequestRefused("A revoke is under way. Wait for its end.")
         if checked.state == State.DONE:
             checked.save()

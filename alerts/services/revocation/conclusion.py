@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.models import Activity, Alert, Answer, Revocation, Step
+from alerts.services import watch
 from alerts.services.revocation import summary
 
 State = Revocation.State
@@ -69,7 +70,10 @@ def _name(target: dict[str, str]) -> str:
 
 
 def finish(alert: Alert, revocation: Revocation) -> None:
-    """Write the end of a run on the alert, whose row must be locked: evidence, record, answer, next version."""
+    """Write the end of a run on the alert, whose row must be locked: evidence, record, answer, watch, next version.
+
+    What was done is watched for its return from this moment on.
+    """
     summary.write_evidence(alert, revocation)
     if revocation.state == State.DONE and _ends_everything(revocation):
         _answer(alert, revocation)
@@ -80,6 +84,8 @@ def finish(alert: Alert, revocation: Revocation) -> None:
         alert=alert,
         detail={"revocation": revocation.pk, "results": revocation.results, "proof": revocation.proof},
     )
+    if revocation.state == State.DONE:
+        watch.start(alert, by=revocation.requested_by, days=watch.DAYS)
     alert.version += 1
     alert.save(update_fields=["version"])
 

@@ -22,9 +22,9 @@ from alerts.services.revocation.targets import Target
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one object, in the order of the plan.
 
-    `outcome` is sent (an answer is still owed: the worker may have been stopped), deleted, emptied, gone (before we
-    came), changed, replaced, forbidden, refused, failed, or held (still in force, by a finalizer). `ended` says that
-    the object grants nothing any more.
+    `outcome` is sent (an answer is still owed: the worker may have been stopped), deleted, emptied, unlabelled, gone
+    (before we came), changed, replaced, forbidden, refused, failed, or held (still in force, by a finalizer). `ended`
+    says that the object grants nothing any more.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome != "sent"
 
 
-ENDED = frozenset({"deleted", "emptied", "gone"})
+ENDED = frozenset({"deleted", "emptied", "unlabelled", "gone"})
 
 
 def execute(api: ClusterAPI, target: Target, *, audit_id: str, sent_before: bool) -> tuple[str, str]:
@@ -63,11 +63,15 @@ def execute(api: ClusterAPI, target: Target, *, audit_id: str, sent_before: bool
     except Unanswered:
         return _find_out(api, target)
     if deletion is None:
-        return "emptied", "Its rules are empty."
+        return _TAKEN[target.action]
     return ("deleted", "The cluster deleted it.") if deletion.finished else _held(deletion.finalizers)
 
 
 _REFUSALS: dict[type[ClusterError], str] = {Forbidden: "forbidden", Refused: "refused", Invalid: "failed"}
+_TAKEN = {
+    "empty": ("emptied", "Its rules are empty."),
+    "unlabel": ("unlabelled", "Its labels are off: it feeds no other role any more."),
+}
 _LATE = "Deleted: our request went out before, and the object is gone."
 
 
@@ -88,9 +92,9 @@ def _state(api: ClusterAPI, target: Target) -> tuple[str, str]:
     metadata = live["metadata"]
     if metadata["uid"] != target.uid:
         return _replaced(target, sent_before=True)
-    if target.action == "empty":
-        if not live.get("rules"):
-            return "emptied", "Its rules are empty."
+    if target.action != "delete":
+        if target.taken_from(live):
+            return _TAKEN[target.action]
     elif metadata.get("deletionTimestamp"):
         return _held(tuple(metadata.get("finalizers") or ()))
     raise Unsettled

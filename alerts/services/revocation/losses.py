@@ -54,12 +54,22 @@ class Change:
         contents: list[dict[str, Any]] = [target.content for target in targets]
         self.bindings = [rbac.Binding.of_manifest(each) for each in contents if "roleRef" in each]
         self.roles = [rbac.Role.of_manifest(each).ref for each in contents if "roleRef" not in each]
+        self.unlabelled = [_without_labels(target) for target in targets if target.action == "unlabel"]
         self.before = rbac.Access.of_manifests(found.manifests)
-        self.after = self.before.without(*self.roles, *self.bindings)
+        kept = {role.ref for role in self.unlabelled}
+        self.after = self.before.with_(*self.unlabelled).without(
+            *(ref for ref in self.roles if ref not in kept), *self.bindings
+        )
 
     def holders(self) -> list[tuple[rbac.Subject, str]]:
         """Return everybody concerned, each with the namespace in which they are ("" for everywhere)."""
-        through_roles = ((held.subject, held.scope) for ref in self.roles for held in self.before.holders(ref))
+        kept = {role.ref for role in self.unlabelled}
+        through_roles = (
+            (held.subject, held.scope)
+            for ref in self.roles
+            for held in self.before.holders(ref)
+            if held.through or ref not in kept  # who holds it by its own bindings keeps it
+        )
         through_bindings = ((subject, each.namespace) for each in self.bindings for subject in each.subjects)
         return list(dict.fromkeys((*through_roles, *through_bindings)))
 
@@ -94,6 +104,13 @@ class Change:
             example=_example(before, after),
             note=f"loses what cannot be listed: {shown.cut_off}" if shown.cut_off else "",
         )
+
+
+def _without_labels(target: Target) -> rbac.Role:
+    content = target.content
+    labels = content["metadata"].get("labels") or {}
+    left = {key: value for key, value in labels.items() if key not in target.merge["metadata"]["labels"]}
+    return rbac.Role.of_manifest(content | {"metadata": content["metadata"] | {"labels": left}})
 
 
 def _beyond_common(effective: rbac.Effective) -> rbac.RuleSet:

@@ -1,12 +1,10 @@
 """The plan: what goes, pinned to the very objects, rehearsed on the cluster, with all there is to know before a run."""
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from alerts import rbac
@@ -14,22 +12,30 @@ from alerts.audit.redaction import storable_json
 from alerts.audit.visible import storable
 from alerts.cluster.api import ClusterAPI, Identity
 from alerts.cluster.errors import ClusterError
-from alerts.models import AccessObject, AccessVersion, Alert, Revocation
+from alerts.models import AccessObject, Alert, Revocation
 from alerts.services import connection
 from alerts.services.revocation import memory, targets, use
+from alerts.services.revocation.additions import additions
 from alerts.services.revocation.advice import advise
 from alerts.services.revocation.attempt import AUDIT_ID
 from alerts.services.revocation.cautions import Caution, cautions
+from alerts.services.revocation.drift import drift
+from alerts.services.revocation.freshness import current, plannable
 from alerts.services.revocation.losses import Change
 from alerts.services.revocation.ours import rehearsal_name
-from alerts.services.revocation.protection import Refusal, protection, refusals
+from alerts.services.revocation.protection import Refusal, protection, refusals, shipped
 from alerts.services.revocation.rehearsal import Rehearsed, rehearse
 from alerts.services.revocation.summary import write_evidence
-from alerts.services.revocation.targets import Surroundings, Target
+from alerts.services.revocation.targets import Choice, Surroundings, Target
 
 READ_ONLY = "Rolecall may read this cluster and not change it. An administrator can allow it on the cluster’s page."
-RETRY = timedelta(minutes=1)
 State = Revocation.State
+# pkg/registry/rbac/clusterrole/policybased: whatever an update changes, its rules are checked for escalation.
+NOT_HELD = (
+    " Kubernetes lets nobody change a role whose rules they do not hold, not even its labels: use the commands under "
+    "“The same by hand”, or empty the rules instead."
+)
+AS_BEFORE = Choice()
 GONE = "It is gone already: the cluster has neither the role nor a binding to it."
 
 
@@ -53,108 +59,100 @@ class Draft(msgspec.Struct, kw_only=True):
         return bool(self.targets) and not self.error and not self.refusals
 
 
-def current(alert: Alert, mode: str = Revocation.Mode.REVOKE) -> Revocation | None:
-    """Return what counts now: what is about to run or running; else the newest plan or run of that mode, or None."""
-    rows = alert.revocations.all()
-    active = rows.filter(state__in=[State.SCHEDULED, State.RUNNING]).first()
-    return active or rows.filter(mode=mode).exclude(state=State.STALE).order_by("-pk").first()
-
-
-def finished(alert: Alert) -> Revocation | None:
-    """Return the newest revoke that was run to an end, or None."""
-    ended = [State.DONE, State.PARTLY, State.FAILED]
-    return alert.revocations.filter(state__in=ended).order_by("-pk").first()
-
-
-def plannable(alert: Alert) -> bool:
-    """Tell whether there is anything that a plan could take away."""
-    return alert.object is not None and not alert.attempted
-
-
-def wanted(alert: Alert, mode: str = Revocation.Mode.REVOKE) -> bool:
-    """Tell whether a page that is opened now should have a new plan made in the background."""
-    if not plannable(alert) or not alert.is_open():
-        return False
-    newest = current(alert, mode)
-    if newest is None:
-        return True
-    if newest.is_active() or newest.state == State.DONE:
-        return False
-    if newest.state not in {State.PLANNED, State.REFUSED}:
-        return True
-    failed = newest.error and not newest.effects.get("gone")
-    until = newest.planned_at + RETRY if failed else newest.valid_until
-    return timezone.now() >= until or _changed_since(alert, newest)
-
-
-def unplanned() -> list[Alert]:
-    """Return the open alerts for which nothing was ever planned."""
-    return list(Alert.objects.open().filter(object__isnull=False, attempted=False, revocations=None))
-
-
-def plan(alert: Alert, mode: str = Revocation.Mode.REVOKE, *, chosen: Collection[str] | None = None) -> Revocation:
+def plan(alert: Alert, mode: str = Revocation.Mode.REVOKE, *, choice: Choice = AS_BEFORE) -> Revocation:
     """Read the cluster, rehearse, and store a new plan; earlier plans of that mode become stale.
 
-    `chosen` are the keys of the bindings to unbind; None means those of the plan before, or all that are not protected.
-    What the cluster refuses, or a cluster that cannot be reached, becomes the plan's error, with what we remember of
-    the objects. While a revoke of the alert is about to run or running, that one is returned. Raises NothingToRevoke.
+    A plan that comes out as the one before renews that one. What is not chosen stays as it was for the plan
+    before. What the cluster refuses, or a cluster that cannot be reached, becomes the plan's error,
+    with what we remember of the objects. While a revoke of the alert is under way, that one is returned.
+    Raises NothingToRevoke.
     """
-    about = alert.object
-    if about is None or not plannable(alert):
+    if alert.object is None or not plannable(alert):
         raise NothingToRevoke("Nothing was made that could be revoked.")
     newest = current(alert, mode)
     if newest and newest.is_active():
         return newest
-    if chosen is None and newest and mode == Revocation.Mode.UNBIND:
-        chosen = [binding["key"] for binding in newest.effects["bindings"] if binding["chosen"]]
     begun = timezone.now()
+    return _save(alert, mode, draft(alert, mode, _completed(choice, newest)), begun)
+
+
+def draft(alert: Alert, mode: str, choice: Choice) -> Draft:
+    """Return what a plan made now comes to; nothing is stored."""
+    about = alert.object
+    if about is None:
+        raise NothingToRevoke("Nothing was made that could be revoked.")
     try:
         with connection.connect(alert.cluster) as api:
-            draft = _live(api, alert, about, mode, chosen)
+            return _live(api, alert, about, mode, choice)
     except (connection.NotConnected, ClusterError, rbac.InvalidRules) as problem:
-        draft = _from_memory(alert, mode, chosen, str(problem))
-    return _save(alert, mode, draft, begun)
+        return _from_memory(alert, mode, choice, str(problem))
 
 
-def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, chosen: Collection[str] | None) -> Draft:
+def chosen(revocation: Revocation | None) -> Choice:
+    """Return what somebody chose about a plan."""
+    return msgspec.convert(revocation.effects.get("choice", {}), Choice) if revocation else AS_BEFORE
+
+
+def _completed(choice: Choice, newest: Revocation | None) -> Choice:
+    before = msgspec.structs.asdict(chosen(newest))
+    given = {field: value for field, value in msgspec.structs.asdict(choice).items() if value is not None}
+    return Choice(**(before | given))
+
+
+def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, choice: Choice) -> Draft:
     found = targets.survey(api, about)
-    goes = targets.choose(found, mode, _unprotected(found) if chosen is None else chosen)
-    change = Change(found, goes)
+    goes = _goes(found, mode, choice)
+    change, ourselves = Change(found, goes), _ourselves(api)
     depended = use.dependence(alert, change)
-    effects = _effects(alert, found, goes) | {
-        "advice": advise(found),
+    effects = _effects(alert, found, goes, choice) | {
+        "advice": msgspec.to_builtins(advise(found)),
+        "feeds": [f"{ref.kind}/{ref.namespace}/{ref.name}" for ref in change.feeds()],
+        "added": msgspec.to_builtins(additions(found, api.version())) if _ships(found) else [],
+        "labels": list(targets.feeding_labels(found)),
         "losses": msgspec.to_builtins(change.losses()),
         "use": msgspec.to_builtins(depended.uses),
         "unread": depended.unread,
         "hours": use.HOURS,
         "gone": found.role is None and not found.bindings,
+        "ourselves": ourselves.username if ourselves else "",
     }
-    draft = Draft(targets=goes, effects=effects, refusals=refusals(mode, found, goes))
+    made = Draft(targets=goes, effects=effects, refusals=refusals(mode, found, goes))
     if not alert.cluster.revocable:
-        draft.error = READ_ONLY
-    elif goes and not draft.refusals:
-        draft.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
-        draft.error = _standing_in_the_way(goes, draft.rehearsal)
-    draft.cautions = cautions(alert, change, draft.rehearsal, _ourselves(api))
+        made.error = READ_ONLY
+    elif goes and not made.refusals:
+        made.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
+        made.error = _standing_in_the_way(goes, made.rehearsal)
+    made.cautions = cautions(alert, change, made.rehearsal, ourselves)
     if not goes:
-        draft.error = _nothing(found, mode)
-    return draft
+        made.error = _nothing(found, mode)
+    return made
 
 
-def _from_memory(alert: Alert, mode: str, chosen: Collection[str] | None, problem: str) -> Draft:
+def _from_memory(alert: Alert, mode: str, choice: Choice, problem: str) -> Draft:
     found = memory.remembered(alert)
-    goes = targets.choose(found, mode, _unprotected(found) if chosen is None else chosen)
+    goes = _goes(found, mode, choice)
     gone = found.role is None and not found.bindings
-    effects = _effects(alert, found, goes) | {"remembered": True, "gone": gone}
+    effects = _effects(alert, found, goes, choice) | {"remembered": True, "gone": gone}
     error = f"As far as the audit events tell, it is gone already. {problem}" if gone else problem
     return Draft(targets=goes, effects=effects, error=storable(error))
+
+
+def _ships(found: Surroundings) -> bool:
+    return found.role is not None and shipped(found.role)
+
+
+def _goes(found: Surroundings, mode: str, choice: Choice) -> list[Target]:
+    bindings = _unprotected(found) if choice.bindings is None else choice.bindings
+    return targets.choose(
+        found, mode, bindings, role_first=bool(choice.role_first), labels_only=bool(choice.labels_only)
+    )
 
 
 def _unprotected(found: Surroundings) -> set[str]:
     return {Target.of(binding).key for binding in found.bindings if not protection(binding)}
 
 
-def _effects(alert: Alert, found: Surroundings, goes: list[Target]) -> dict[str, Any]:
+def _effects(alert: Alert, found: Surroundings, goes: list[Target], choice: Choice) -> dict[str, Any]:
     """Return every binding there is, chosen or not, and which objects are those that we saw before."""
     keys = {target.key for target in goes}
     return {
@@ -163,6 +161,8 @@ def _effects(alert: Alert, found: Surroundings, goes: list[Target]) -> dict[str,
             for each in map(Target.of, found.bindings)
         ],
         "role": str(Target.of(found.role)) if found.role else "",
+        "choice": msgspec.to_builtins(choice),
+        "role_first": len(goes) > 1 and not goes[0].binding,
         "same": [_same(alert, target) for target in goes],
     }
 
@@ -189,7 +189,8 @@ def _ourselves(api: ClusterAPI) -> Identity | None:
 def _standing_in_the_way(goes: list[Target], rehearsal: list[Rehearsed]) -> str:
     for target, answer in zip(goes, rehearsal, strict=True):
         if not answer.passed:
-            return storable(f"{target}: {answer.text}")
+            more = NOT_HELD if target.action == "unlabel" and answer.outcome == "refused" else ""
+            return storable(f"{target}: {answer.text}{more}")
     return ""
 
 
@@ -197,40 +198,40 @@ def _nothing(found: Surroundings, mode: str) -> str:
     if found.role is None and not found.bindings:
         return GONE
     if mode == Revocation.Mode.CONTAIN:
-        return "There is nothing to contain: the role has no rules." if found.role else "The role is gone already."
+        return "There is nothing to contain: the role gives nothing." if found.role else "The role is gone already."
     return "No binding is chosen." if found.bindings else "There is nothing to unbind: no binding refers to the role."
 
 
-def _changed_since(alert: Alert, newest: Revocation) -> bool:
-    """Tell whether the role or a binding to it changed since the plan, as far as audit events tell."""
-    about = alert.object
-    later = AccessVersion.objects.filter(object__cluster=alert.cluster, source="event", at__gt=newest.planned_at)
-    concerned = Q(object=about) | (Q(manifest__roleRef__name=about.name) if about else Q())
-    # Below level Request our own rehearsal looks like a deletion.
-    return later.filter(concerned).exclude(event__audit_id__startswith=AUDIT_ID).exists()
+def digest(alert: Alert, mode: str, made: Draft) -> str:
+    """Return the hash of what a person agrees to."""
+    return targets.digest(alert, mode, made.targets, [caution.text for caution in made.cautions])
 
 
-def _save(alert: Alert, mode: str, draft: Draft, begun: datetime) -> Revocation:
+def _save(alert: Alert, mode: str, made: Draft, begun: datetime) -> Revocation:
     planned = Revocation(
         alert=alert,
         mode=mode,
         planned_at=begun,
-        state=State.PLANNED if draft.runnable else State.REFUSED,
-        digest=targets.digest(alert, mode, draft.targets, [caution.text for caution in draft.cautions]),
-        plan=msgspec.to_builtins(draft.targets),
-        rehearsal=msgspec.to_builtins(draft.rehearsal),
-        warnings=[{"text": storable(caution.text), "grave": caution.grave} for caution in draft.cautions],
-        refusals=[{"text": storable(each.text), "alternative": each.alternative} for each in draft.refusals],
-        effects=storable_json(draft.effects),
-        error=draft.error,
+        state=State.PLANNED if made.runnable else State.REFUSED,
+        digest=digest(alert, mode, made),
+        plan=msgspec.to_builtins(made.targets),
+        rehearsal=msgspec.to_builtins(made.rehearsal),
+        warnings=[{"text": storable(caution.text), "grave": caution.grave} for caution in made.cautions],
+        refusals=[{"text": storable(each.text), "alternative": each.alternative} for each in made.refusals],
+        effects=storable_json(made.effects),
+        error=made.error,
     )
     with transaction.atomic():
         locked = Alert.objects.select_for_update().get(pk=alert.pk)
         newest = current(locked, mode)
         if newest and newest.is_active():
             return newest
-        before = locked.revocations.filter(mode=mode, state__in=[State.PLANNED, State.REFUSED])
-        before.update(state=State.STALE)
+        if newest and (newest.state, newest.digest) == (planned.state, planned.digest):
+            planned.pk, planned.effects["drift"] = newest.pk, newest.effects.get("drift", [])
+        else:
+            planned.effects["drift"] = drift(newest, made.targets)
+            before = locked.revocations.filter(mode=mode, state__in=[State.PLANNED, State.REFUSED])
+            before.update(state=State.STALE)
         planned.save()
         write_evidence(locked, planned)
     return planned

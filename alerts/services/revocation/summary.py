@@ -25,25 +25,32 @@ def sentence(revocation: Revocation) -> str:
             return f"{intent(revocation)} Rehearsed on the cluster: accepted. {_breaks(revocation)}"
         case State.REFUSED | State.STALE:
             return revocation.error or " ".join(refusal["text"] for refusal in revocation.refusals)
+        case State.AWAITING:
+            return f"{intent(revocation)} Asked for; somebody else has to approve it."
         case State.SCHEDULED:
             return f"{intent(revocation)} About to run."
         case State.RUNNING:
             return f"{intent(revocation)} Running."
         case State.CALLED_OFF:
-            return "Called off before anything happened."
+            return revocation.error or "Called off before anything happened."
         case _:
             return outcome(revocation)
 
 
 def intent(revocation: Revocation) -> str:
     """Return what a plan does, in a sentence."""
+    if labels := unlabelled(revocation):
+        return f"Takes {labels} off the role, so that it feeds no other."
     verb = "Empties the rules of" if revocation.mode == Revocation.Mode.CONTAIN else "Deletes"
-    return f"{verb} {objects(revocation)}."
+    first = ", the role first" if revocation.effects.get("role_first") else ""
+    return f"{verb} {objects(revocation)}{first}."
 
 
 def outcome(revocation: Revocation) -> str:
     """Return what a run came to, in a sentence."""
     if revocation.state == State.DONE:
+        if labels := unlabelled(revocation):
+            return f"The role feeds no other any more: {labels} is off, verified on the cluster."
         if revocation.mode == Revocation.Mode.CONTAIN:
             return "The role’s rules are empty; verified on the cluster."
         return f"Gone, and verified: {objects(revocation)}."
@@ -51,6 +58,12 @@ def outcome(revocation: Revocation) -> str:
     if revocation.state == State.PARTLY:
         return f"{ended} of {len(revocation.plan)} done. {revocation.error}"
     return revocation.error or "Nothing was done."
+
+
+def unlabelled(revocation: Revocation) -> str:
+    """Return the labels that a plan takes off, with commas; empty where it does something else."""
+    each = (target for target in revocation.plan if target["action"] == "unlabel")
+    return ", ".join(label for target in each for label in target["merge"]["metadata"]["labels"])
 
 
 def objects(revocation: Revocation) -> str:

@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from alerts import rbac
 from alerts.audit.visible import storable
 from alerts.cluster.api import ClusterAPI
 from alerts.cluster.kinds import ObjectReference
 from alerts.models import AccessObject, Alert, Revocation
 
 type Manifest = dict[str, Any]
+type Action = Literal["delete", "empty", "unlabel"]
 
 BINDING_KINDS = ("ClusterRoleBinding", "RoleBinding")
 
@@ -25,7 +27,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     escapes. `name` and `namespace` are as they can be stored; the exact ones are in the manifest.
     """
 
-    action: Literal["delete", "empty"]
+    action: Action
     kind: str
     namespace: str
     name: str
@@ -33,10 +35,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     resource_version: str
     manifest: str
     sha256: str
+    merge: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, manifest: Manifest, action: Literal["delete", "empty"] = "delete") -> "Target":
-        """Pin an object as it stands."""
+    def of(cls, manifest: Manifest, action: Action = "delete", merge: dict[str, Any] | None = None) -> "Target":
+        """Pin an object as it stands; `merge` is the merge patch of what is not deleted."""
         metadata = manifest["metadata"]
         text = json.dumps(manifest, sort_keys=True)
         return cls(
@@ -48,6 +51,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             resource_version=metadata.get("resourceVersion", ""),
             manifest=text,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
+            merge=merge or {},
         )
 
     @property
@@ -66,6 +70,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is a binding."""
         return self.kind in BINDING_KINDS
 
+    def taken_from(self, live: Manifest) -> bool:
+        """Tell whether what the merge patch takes away is gone from the object as it is now."""
+        if self.action == "empty":
+            return not live.get("rules")
+        labels = live["metadata"].get("labels") or {}
+        return self.action == "unlabel" and labels.keys().isdisjoint(self.merge["metadata"]["labels"])
+
     @property
     def key(self) -> str:
         """What names it among the objects of a plan."""
@@ -78,6 +89,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 def of(revocation: Revocation) -> list[Target]:
     """Return the objects of a plan, in the order in which they go."""
     return msgspec.convert(revocation.plan, list[Target])
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person chose about a plan; None leaves it as it was, or all bindings and the usual order.
+
+    `bindings` are the keys of those to unbind, `role_first` has the role go before its bindings, and `labels_only`
+    takes the labels off a role by which it feeds others, rather than its rules.
+    """
+
+    bindings: tuple[str, ...] | None = None
+    role_first: bool | None = None
+    labels_only: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -116,18 +139,51 @@ def referring(manifests: Iterable[Manifest], kind: str, namespace: str, name: st
     return tuple(sorted(found, key=lambda each: (each["metadata"].get("namespace", ""), each["metadata"]["name"])))
 
 
-def choose(found: Surroundings, mode: str, chosen: Collection[str] = ()) -> list[Target]:
+def choose(
+    found: Surroundings, mode: str, chosen: Collection[str] = (), *, role_first: bool = False, labels_only: bool = False
+) -> list[Target]:
     """Return what goes in that mode, in order: bindings before the role, so that every state between is a visible one.
 
-    `chosen` are the keys of the bindings to unbind.
+    `chosen` are the keys of the bindings to unbind. With `role_first` one call ends every grant, and no holder who may
+    write bindings can outrun us.
     """
+    role = found.role
     if mode == Revocation.Mode.CONTAIN:
-        empty = found.role is None or not found.role.get("rules")
-        return [] if empty or found.role is None else [Target.of(found.role, "empty")]
+        if role is None:
+            return []
+        if labels_only:
+            labels = feeding_labels(found)
+            return [Target.of(role, "unlabel", {"metadata": {"labels": dict.fromkeys(labels)}})] if labels else []
+        return [Target.of(role, "empty", {"rules": []})] if role.get("rules") else []
     bindings = [Target.of(binding) for binding in found.bindings]
     if mode == Revocation.Mode.UNBIND:
         return [target for target in bindings if target.key in chosen]
-    return bindings + ([Target.of(found.role)] if found.role else [])
+    roles = [Target.of(role)] if role else []
+    return roles + bindings if role_first else bindings + roles
+
+
+def feeding_labels(found: Surroundings) -> tuple[str, ...]:
+    """Return the labels to take off the role so that it feeds no other: one for each selector that matches it.
+
+    Empty where it feeds none, or where no taking off of labels would end that.
+    """
+    if found.role is None:
+        return ()
+    labels = dict(found.role["metadata"].get("labels") or {})
+    own = found.role["metadata"]["name"]
+    selectors = [
+        rbac.Selector.of_manifest(selector)
+        for manifest in found.manifests
+        if manifest["kind"] == "ClusterRole" and manifest["metadata"]["name"] != own
+        for selector in (manifest.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
+    ]
+    taken: dict[str, None] = {}
+    for selector in selectors if found.role["kind"] == "ClusterRole" else ():
+        if selector.matches(labels):
+            key = next((need.key for need in selector.requirements if need.operator in {"In", "Exists"}), None)
+            if key is not None and labels.pop(key, None) is not None:
+                taken[key] = None
+    return () if any(selector.matches(labels) for selector in selectors) else tuple(taken)
 
 
 def digest(alert: Alert, mode: str, targets: Iterable[Target], warnings: Iterable[str]) -> str:

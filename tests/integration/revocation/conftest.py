@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
+import yaml
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -25,6 +27,7 @@ type Manifest = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
 ROLE = ObjectReference("ClusterRole", "", "metrics-scraper-v2")
 BINDING = ObjectReference("ClusterRoleBinding", "", "metrics-scraper-v2")
+RESTORER = "system:serviceaccount:rolecall:rolecall-restorer"
 SCRAPER = {"kind": "ServiceAccount", "name": "metrics-scraper", "namespace": "kube-system"}
 
 
@@ -36,6 +39,7 @@ class Scene:
     network: faults.Network
     events: Sequence[Manifest]
     token: str
+    restorer_token: str
 
     def has(self, reference: ObjectReference) -> bool:
         try:
@@ -95,7 +99,7 @@ def scene(socket_enabled: None) -> Iterator[Scene]:
         faults.network(practice.address) as network,
         ClusterAPI(practice.address, practice.admin_token, private_address_allowed=True) as admin,
     ):
-        yield Scene(admin, network, practice.events, practice.token)
+        yield Scene(admin, network, practice.events, practice.token, practice.token_for(RESTORER))
 
 
 @pytest.fixture
@@ -106,6 +110,16 @@ def prod(cluster: Cluster, scene: Scene) -> Cluster:
     cluster.set_api_token(scene.token)
     cluster.save()
     return cluster
+
+
+@pytest.fixture
+def restorable(prod: Cluster, scene: Scene) -> Cluster:
+    """The cluster, with the account of deploy/ that may put back what was revoked."""
+    for manifest in yaml.safe_load_all((Path(__file__).parents[3] / "deploy/rbac/restorer.yaml").read_text()):
+        scene.admin.create(manifest)
+    prod.set_restorer_token(scene.restorer_token)
+    prod.save()
+    return prod
 
 
 @pytest.fixture

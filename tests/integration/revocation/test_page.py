@@ -151,6 +151,8 @@ def test_the_end_is_shown_with_its_proof_and_polls_no_more(as_rex: Client, alert
     assert "Gone, and verified on the cluster." in text
     assert "The cluster answers that it does not exist (404)." in text
     assert "May no longer" in text
+    assert "Watched for a return until" in text
+    assert "Watched for a return until" in text_of(as_rex.get(alert.get_absolute_url()))
     assert "kubectl create -f -" in text
     assert "every 1s" not in page.content.decode()
     assert as_rex.get(address(alert, "revoke_progress"))["HX-Refresh"] == "true"
@@ -256,7 +258,7 @@ def test_bindings_are_chosen_on_the_page_of_unbinding(as_rex: Client, alert: Ale
     scene.bind(ROLE.name, "second")
     as_rex.post(address(alert, "revoke_plan"), {"mode": "unbind"})
     assert "Unbind 2 bindings" in text_of(as_rex.get(address(alert), {"mode": "unbind"}))
-    chosen = {"mode": "unbind", "choose": "1", "binding": "ClusterRoleBinding//second"}
+    chosen = {"mode": "unbind", "choose": "bindings", "binding": "ClusterRoleBinding//second"}
     as_rex.post(address(alert, "revoke_plan"), chosen)
     assert "Unbind 1 binding" in text_of(as_rex.get(address(alert), {"mode": "unbind"}))
     click(as_rex, address(alert) + "?mode=unbind")
@@ -307,3 +309,60 @@ def test_names_an_attacker_chose_are_harmless_on_every_page(
         assert "'\"><script" not in content
         assert "<b>>" not in content
         assert "example.com/<b>" not in content
+
+
+def test_whoever_looks_at_a_plan_has_it_kept_fresh_and_is_told_when_it_changed(
+    as_rex: Client, alert: Alert, scene: Scene, woken: list[tuple[Any, ...]]
+) -> None:
+    planned = revocation.plan(alert)
+    page = as_rex.get(address(alert)).content.decode()
+    (fresh,) = re.findall(r'<div id="fresh" hx-get="([^"]+)"', page)
+    (button,) = re.findall(
+        r'id="revoke-button"[^>]* hx-get="([^"]+)"', as_rex.get(alert.get_absolute_url()).content.decode()
+    )
+    polled = [html.unescape(each) for each in (fresh, button)]
+    assert [as_rex.get(each).status_code for each in polled] == [204, 204]
+    assert woken == []
+    with later(minutes=9):
+        assert as_rex.get(polled[0]).status_code == 204
+        assert woken[-1][:3] == ("alerts.tasks.plan_revocation", alert.pk, "revoke")
+        tasks.plan_revocation(alert.pk)
+    planned.refresh_from_db()
+    assert planned.is_fresh()
+    scene.touch(ROLE)
+    newer = revocation.plan(alert)
+    assert "The cluster changed since this plan" in text_of(as_rex.get(polled[0]))
+    assert newer.digest in as_rex.get(polled[1]).content.decode()
+    text = text_of(as_rex.get(address(alert)))
+    assert "Changed since the plan before" in text
+    assert '"touched": "yes"' in text
+
+
+def test_the_order_is_chosen_on_the_page_and_advised_where_holders_may_write_bindings(
+    as_rex: Client, alert: Alert
+) -> None:
+    revocation.plan(alert)
+    text = text_of(as_rex.get(address(alert)))
+    assert "Emergency: role first" in text
+    assert "Role first is advised: its holders may write bindings" in text
+    as_rex.post(address(alert, "revoke_plan"), {"mode": "revoke", "choose": "order", "role_first": "1"})
+    assert [each["kind"] for each in revocation.plan(alert).plan] == ["ClusterRole", "ClusterRoleBinding"]
+    assert "Bindings first" in text_of(as_rex.get(address(alert)))
+    as_rex.post(address(alert, "revoke_plan"), {"mode": "revoke", "choose": "order", "role_first": "0"})
+    assert [each["kind"] for each in revocation.plan(alert).plan] == ["ClusterRoleBinding", "ClusterRole"]
+
+
+def test_a_conflict_on_the_way_has_a_new_plan_made_at_once(
+    alert: Alert, rex: User, scene: Scene, no_grace: None, woken: list[tuple[Any, ...]]
+) -> None:
+    asked = ask(revocation.plan(alert), rex)
+    scene.touch(ROLE)
+    tasks.run_revocation(asked.pk)
+    assert woken[-1][:3] == ("alerts.tasks.plan_revocation", alert.pk, "revoke")
+    tasks.plan_revocation(alert.pk)
+    planned = revocation.current(alert)
+    assert planned is not None
+    assert (planned.state, planned.effects["drift"][0]["text"]) == (
+        State.PLANNED,
+        "ClusterRole metrics-scraper-v2 was changed.",
+    )

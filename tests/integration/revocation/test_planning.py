@@ -7,12 +7,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from alerts import rbac
 from alerts.cluster.kinds import ObjectReference
-from alerts.models import Alert, AuditEvent, Cluster, Revocation
+from alerts.models import AccessObject, Alert, AuditEvent, Cluster, Revocation
 from alerts.services import revocation
 from tests.faults import Answer
 from tests.integration.revocation.conftest import (
     BINDING,
+    RBAC,
     ROLE,
     SCRAPER,
     Scene,
@@ -93,30 +95,99 @@ def test_the_step_on_the_alert_tells_how_the_plan_stands(alert: Alert) -> None:
     assert evidence["chips"] == [["good", "Ready"]]
 
 
-def test_a_new_plan_makes_the_one_before_stale_and_plans_of_other_ways_stand(alert: Alert) -> None:
+def test_a_new_plan_makes_the_one_before_stale_and_plans_of_other_ways_stand(alert: Alert, scene: Scene) -> None:
     first, contain = revocation.plan(alert), revocation.plan(alert, "contain")
+    scene.touch(ROLE)
     second = revocation.plan(alert)
-    assert second.digest == first.digest
+    assert second.digest != first.digest
     states = dict(alert.revocations.values_list("pk", "state"))
     assert states == {first.pk: State.STALE, second.pk: State.PLANNED, contain.pk: State.PLANNED}
 
 
+def test_a_plan_that_comes_out_the_same_renews_the_one_before(alert: Alert) -> None:
+    first = revocation.plan(alert)
+    with later(minutes=9):
+        assert (revocation.wanted(alert), revocation.renewable(alert)) == (False, True)
+        second = revocation.plan(alert)
+    assert (second.pk, second.digest, second.effects["drift"]) == (first.pk, first.digest, [])
+    assert second.planned_at > first.planned_at
+    assert alert.revocations.count() == 1
+
+
+def test_a_new_plan_tells_what_changed_since_the_one_before(alert: Alert, scene: Scene) -> None:
+    revocation.plan(alert)
+    scene.touch(ROLE, why="<b>")
+    scene.bind(ROLE.name, "second")
+    scene.remove(BINDING)
+    scene.bind(ROLE.name, BINDING.name)
+    told = {each["text"]: each["lines"] for each in revocation.plan(alert).effects["drift"]}
+    assert set(told) == {
+        "ClusterRole metrics-scraper-v2 was changed.",
+        "ClusterRoleBinding metrics-scraper-v2 was deleted and made again.",
+        "ClusterRoleBinding second is new in the plan.",
+    }
+    changed = told["ClusterRole metrics-scraper-v2 was changed."]
+    assert any(line.startswith("+") and '"why": "<b>"' in line for line in changed)
+    assert not any("resourceVersion" in line for line in changed)
+
+
+def test_the_sweep_makes_plans_before_they_expire_and_after_a_change(alert: Alert, scene: Scene) -> None:
+    revocation.plan(alert)
+    assert revocation.unready() == []
+    with later(minutes=9):
+        assert revocation.unready() == [alert]
+        Alert.objects.update(score=0)
+        alert.cluster.api_address = ""
+        alert.cluster.save()
+        assert revocation.unready() == []
+    hear_of_a_change(alert, BINDING)
+    assert revocation.unready() == [alert]
+
+
+def hear_of_a_change(alert: Alert, reference: ObjectReference) -> None:
+    """Note that a binding was deleted; the version that says so does not tell to which role it referred."""
+    about = AccessObject.named(alert.cluster, reference.kind, "", reference.name)
+    about.versions.create(source="listing", uid="b", resource_version="1", manifest={"roleRef": {"name": ROLE.name}})
+    event = AuditEvent.objects.create(
+        cluster=alert.cluster, sha256="d", audit_id="d", at=timezone.now(), verb="delete", body={}
+    )
+    about.versions.create(source="event", event=event, at=event.at, uid="b", deletion=True)
+
+
 def test_a_plan_is_wanted_once_and_again_when_it_is_old(alert: Alert) -> None:
     assert revocation.wanted(alert)
-    assert [each.pk for each in revocation.unplanned()] == [alert.pk]
+    assert [each.pk for each in revocation.unready()] == [alert.pk]
     planned = revocation.plan(alert)
     assert not revocation.wanted(alert)
-    assert revocation.unplanned() == []
+    assert revocation.unready() == []
     with later(minutes=11):
         assert revocation.wanted(alert)
         assert not planned.is_fresh()
 
 
-@pytest.mark.parametrize(("audit_id", "wanted"), [("of-somebody", True), ("rolecall-rehearsal-1-0", False)])
-def test_a_change_heard_of_since_has_a_new_plan_wanted(alert: Alert, audit_id: str, wanted: bool) -> None:
+OURSELVES = "system:serviceaccount:rolecall:rolecall"
+
+
+@pytest.mark.parametrize(
+    ("audit_id", "username", "wanted"),
+    [
+        ("of-somebody", "jane", True),
+        ("rolecall-rehearsal-1-0", OURSELVES, False),
+        ("rolecall-rehearsal-1-0", "jane", True),  # anybody can choose our Audit-ID
+    ],
+)
+def test_a_change_heard_of_since_has_a_new_plan_wanted(
+    alert: Alert, audit_id: str, username: str, wanted: bool
+) -> None:
     revocation.plan(alert)
     event = AuditEvent.objects.create(
-        cluster=alert.cluster, sha256=audit_id, audit_id=audit_id, at=timezone.now(), verb="delete", body={}
+        cluster=alert.cluster,
+        sha256=audit_id,
+        audit_id=audit_id,
+        at=timezone.now(),
+        verb="delete",
+        username=username,
+        body={},
     )
     assert alert.object
     alert.object.versions.create(source="event", event=event, at=event.at)
@@ -133,6 +204,40 @@ def test_roles_that_kubernetes_ships_are_refused_with_what_can_be_done_instead(
     assert all(refusal["alternative"] for refusal in planned.refusals)
     assert scene.network.sent("DELETE") == []
     assert planned.rehearsal == []
+
+
+def test_of_a_default_role_only_what_was_added_goes(prod: Cluster, scene: Scene) -> None:
+    shipped = rbac.default_manifests()["system:basic-user"]["rules"]
+    added = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    reference = ObjectReference("ClusterRole", "", "system:basic-user")
+    scene.admin.patch(reference, {"rules": [*shipped, added]})
+    planned = revocation.plan(alert_on(prod, scene, reference.name))
+    assert planned.state == State.REFUSED
+    assert [each["text"] for each in planned.effects["added"]] == [
+        "Its rules permit more than Kubernetes ships: get on secrets."
+    ]
+    commands = [command for section in revocation.by_hand(planned) for command in section.commands]
+    (patch,) = (each for each in commands if "kubectl patch" in each and "--dry-run" not in each)
+    assert json.dumps(shipped, separators=(",", ":")) in patch
+    assert scene.admin.read(reference)["metadata"]["uid"] in patch
+    assert not any("delete" in each for each in commands)
+
+
+def test_of_cluster_admin_and_of_an_aggregated_role_it_is_told_who_and_what_was_added(
+    prod: Cluster, scene: Scene
+) -> None:
+    subjects = [{"kind": "Group", "name": "system:masters"}, {"kind": "User", "name": "mallory"}]
+    binding = ObjectReference("ClusterRoleBinding", "", "cluster-admin")
+    scene.admin.patch(binding, {"subjects": [{"apiGroup": RBAC, **each} for each in subjects]})
+    scene.role("extra", labels={"rbac.authorization.k8s.io/aggregate-to-view": "true"})
+    told = revocation.plan(alert_on(prod, scene, "cluster-admin")).effects["added"]
+    assert [each["text"] for each in told] == [
+        "Its default binding gives it to others than Kubernetes does: user mallory."
+    ]
+    told = revocation.plan(alert_on(prod, scene, "view")).effects["added"]
+    assert [each["text"] for each in told] == [
+        "ClusterRole extra feeds it, which Kubernetes does not ship: revoke or contain that one."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +318,16 @@ def test_a_role_that_feeds_others_warns_of_everybody_who_holds_those(prod: Clust
     assert "user jane" in [loss["subject"] for loss in planned.effects["losses"]]
 
 
+def test_labels_that_our_account_may_not_take_off_come_as_a_command(prod: Cluster, scene: Scene) -> None:
+    scene.role("extra", labels={"rbac.authorization.k8s.io/aggregate-to-view": "true"})
+    alert = alert_on(prod, scene, "extra")
+    planned = revocation.plan(alert, "contain", choice=revocation.Choice(labels_only=True))
+    assert planned.state == State.REFUSED
+    assert "not even its labels" in planned.error
+    commands = [command for section in revocation.by_hand(planned) for command in section.commands]
+    assert any('{"labels":{"rbac.authorization.k8s.io/aggregate-to-view":null}' in each for each in commands)
+
+
 def test_finalizers_are_warned_of(prod: Cluster, scene: Scene) -> None:
     scene.role("held", finalizers=["example.com/keep"])
     planned = revocation.plan(alert_on(prod, scene, "held"))
@@ -243,7 +358,11 @@ def test_the_analysts_own_access_asks_them_alone_for_the_typed_name(
 def test_the_last_binding_of_cluster_admin_is_warned_of(prod: Cluster, scene: Scene) -> None:
     scene.remove(ObjectReference("ClusterRoleBinding", "", "cluster-admin"))
     scene.bind("cluster-admin", "the-last", subjects=[{"kind": "User", "name": "jane"}])
-    planned = revocation.plan(alert_on(prod, scene, "cluster-admin"), "unbind", chosen=["ClusterRoleBinding//the-last"])
+    planned = revocation.plan(
+        alert_on(prod, scene, "cluster-admin"),
+        "unbind",
+        choice=revocation.Choice(bindings=("ClusterRoleBinding//the-last",)),
+    )
     assert "the last binding that makes anybody cluster-admin" in texts(planned)
 
 
@@ -272,7 +391,7 @@ def test_bindings_to_a_role_that_is_gone_are_planned_alone(alert: Alert, scene: 
 
 def test_unbinding_takes_the_chosen_bindings_only(alert: Alert, scene: Scene) -> None:
     scene.bind(ROLE.name, "second")
-    planned = revocation.plan(alert, "unbind", chosen=["ClusterRoleBinding//second"])
+    planned = revocation.plan(alert, "unbind", choice=revocation.Choice(bindings=("ClusterRoleBinding//second",)))
     assert [each["name"] for each in planned.plan] == ["second"]
     assert {each["key"]: each["chosen"] for each in planned.effects["bindings"]} == {
         "ClusterRoleBinding//metrics-scraper-v2": False,
@@ -286,7 +405,7 @@ def test_unbinding_leaves_protected_bindings_alone_and_remembers_what_was_chosen
     alert = alert_on(prod, scene, "cluster-admin")
     planned = revocation.plan(alert, "unbind")
     assert (planned.state, [each["name"] for each in planned.plan]) == (State.PLANNED, ["added", "another"])
-    revocation.plan(alert, "unbind", chosen=["ClusterRoleBinding//added"])
+    revocation.plan(alert, "unbind", choice=revocation.Choice(bindings=("ClusterRoleBinding//added",)))
     assert [each["name"] for each in revocation.plan(alert, "unbind").plan] == ["added"]
 
 

@@ -72,8 +72,23 @@ def test_the_end_answers_the_step_for_the_person_who_asked(asked: Revocation, re
     assert alert.version == version + 1
     assert alert.evidence["revoke"]["summary"] == "Gone, and verified: 1 role and 1 binding."
     kinds = list(Activity.objects.filter(alert=alert).values_list("kind", flat=True))
-    assert kinds == ["revoke_requested", "revoke_done"]
+    assert kinds == ["revoke_requested", "revoke_done", "watching"]
     assert Activity.objects.broken(alert) == []
+
+
+def test_what_is_gone_is_watched_for_its_return_without_being_asked(asked: Revocation, rex: User) -> None:
+    revocation.run(asked)
+    watches = {(each.condition, each.name): each.set_by for each in asked.alert.watches.all()}
+    assert watches == {("returns", ROLE.name): rex, ("actor_writes", asked.alert.actor): rex}
+    alert = Alert.objects.get(pk=asked.alert_id)
+    assert alert.evidence["watch"]["chips"] == [["good", "Watching"]]
+    assert alert.evidence["revoke"]["chips"] == [["good", "Done"]]
+
+
+def test_what_is_not_proven_gone_is_not_watched(asked: Revocation, scene: Scene) -> None:
+    scene.touch(ROLE)
+    assert revocation.run(asked).state == State.PARTLY
+    assert not asked.alert.watches.exists()
 
 
 def test_an_answer_that_somebody_gave_stays(asked: Revocation, ana: User) -> None:
@@ -356,7 +371,9 @@ def test_unbinding_some_keeps_the_role_and_leaves_the_step_open(
     alert: Alert, scene: Scene, rex: User, no_grace: None
 ) -> None:
     scene.bind(ROLE.name, "second")
-    ended = revocation.run(ask(revocation.plan(alert, "unbind", chosen=["ClusterRoleBinding//second"]), rex))
+    ended = revocation.run(
+        ask(revocation.plan(alert, "unbind", choice=revocation.Choice(bindings=("ClusterRoleBinding//second",))), rex)
+    )
     assert ended.state == State.DONE
     assert requests_of(scene, "DELETE") == ["second"]
     assert scene.has(ROLE)
