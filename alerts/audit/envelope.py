@@ -81,14 +81,15 @@ class _Opening:
             yield from self.body(body, at, levels - 1) if levels else [Item(body, WRAPPED_TOO_OFTEN, at)]
         elif body:
             for item in _split(body):
-                yield from self._item(item, at, levels)
+                if at is None and item.raw.startswith(_EVENT):
+                    yield item
+                else:
+                    yield from self._item(item, at, levels)
         if unread:
             yield unread
 
     def _item(self, item: Item, at: datetime | None, levels: int) -> Iterable[Item]:
-        if item.raw.startswith(_EVENT):
-            return [Item(item.raw, item.problem, at)]
-        found = wrapping.contents(item.raw)
+        found = None if item.raw.startswith(_EVENT) else wrapping.contents(item.raw)
         if found is None:
             return [Item(item.raw, item.problem, at)]
         if not levels:

@@ -17,6 +17,7 @@ from alerts.services import inbox, intake, metrics
 from tests.conftest import DATA, logged_in
 from tests.factories import make_alert
 from tests.recorded import take_in
+from triage.celery import app as celery
 
 TOKEN = "prometheus-s-token"
 
@@ -85,8 +86,8 @@ def test_it_is_not_ready_without_a_database(db: None, settings: Settings, monkey
 
 def test_it_is_not_ready_without_a_broker(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.METRICS_TOKEN = TOKEN
-    monkeypatch.setattr(tasks.current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(tasks.current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(celery.conf, "broker_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(celery.conf, "broker_write_url", "redis://127.0.0.1:1/0")
     assert b"The broker does not answer" in get("/readyz", TOKEN).content
 
 

@@ -195,7 +195,7 @@ def test_an_inbox_that_nobody_empties_asks_to_come_again(
 
 
 def test_firehose_is_answered_in_its_own_way(token: str) -> None:
-    headers = {"X-Amz-Firehose-Access-Key": token, "X-Amz-Firehose-Request-Id": "ed4acda5-034f"}
+    headers: dict[str, Any] = {"X-Amz-Firehose-Access-Key": token, "X-Amz-Firehose-Request-Id": "ed4acda5-034f"}
     answer = post(None, **headers)
     assert answer.status_code == 200
     assert answer.json()["requestId"] == "ed4acda5-034f"
@@ -229,7 +229,8 @@ def test_a_certificate_counts_where_a_trusted_proxy_has_seen_it(
 def test_a_certificate_comes_on_top_of_the_token(token: str, settings: Settings) -> None:
     settings.HOOK_CERTIFICATE_HEADER = "X-Client-Name"
     settings.HOOK_TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
-    assert post("guess", **{"X-Client-Name": "prod-eu"}).status_code == 401
+    headers: dict[str, Any] = {"X-Client-Name": "prod-eu"}
+    assert post("guess", **headers).status_code == 401
 
 
 def test_over_plain_http_the_hook_and_the_monitors_are_not_redirected(token: str, settings: Settings) -> None:
