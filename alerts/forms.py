@@ -5,11 +5,13 @@ from typing import Any
 
 from django import forms
 
+from alerts import rbac
 from alerts.audit.visible import visible
 from alerts.models import Channel, Stakeholder
 from alerts.notifications import egress, slack
 from alerts.services.delivery import TEXT_LIMIT
 from alerts.services.draft import SUBJECT_LIMIT, Draft
+from alerts.services.evidence import Wanted
 
 # A name with or without #, or an id such as C0123ABCD: no space, and nothing that Slack gives a meaning.
 _SLACK_CHANNEL = re.compile(r"#?[^\s<>&#@!|]{1,79}")
@@ -101,6 +103,30 @@ class DraftForm(forms.Form):
     def draft(self) -> Draft:
         """Return what was entered."""
         return Draft(subject=self.cleaned_data["subject"], text=self.cleaned_data["text"])
+
+
+class SearchForm(forms.Form):
+    """What to look for in a cluster's stored batches, and when it happened (UTC)."""
+
+    actor = forms.CharField(required=False, strip=False, label="Actor")
+    role = forms.CharField(required=False, label="Role that allowed it")
+    object = forms.CharField(required=False, label="Role or binding written")
+    resource = forms.ChoiceField(
+        required=False,
+        label="Its kind",
+        choices=[(each, each) for each in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")],
+    )
+    namespace = forms.CharField(required=False, help_text="Of the role or binding; empty for the whole cluster.")
+    since = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    until = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    before = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+
+    def wanted(self) -> Wanted:
+        """Return what is looked for."""
+        entered, namespace = self.cleaned_data, self.cleaned_data["namespace"]
+        role = rbac.RoleRef("Role" if namespace else "ClusterRole", entered["role"], namespace)
+        written = (entered["resource"] or "clusterroles", namespace, entered["object"])
+        return Wanted(entered["actor"], role if role.name else None, written if entered["object"] else None)
 
 
 class TellForm(forms.Form):

@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from alerts.models import Alert, Notification, Revocation
-from alerts.services import delivery, inbox, intake, inventory, investigation, revocation
+from alerts.services import delivery, inbox, intake, inventory, investigation, retention, revocation
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,12 @@ def run_revocation(revocation_id: int) -> None:
     found = Revocation.objects.filter(pk=revocation_id).first()
     if found and revocation.run(found).state == Revocation.State.RUNNING:
         wake(run_revocation, revocation_id, after=revocation.PAUSE.total_seconds())
+
+
+@shared_task
+def purge() -> None:
+    """Delete the stored batches that are past their time, or more than there is room for."""
+    retention.purge()
 
 
 @shared_task

@@ -13,6 +13,7 @@ from alerts.views import (
     queue,
     revoke,
     role,
+    search,
     stakeholders,
     tell,
     triage,
@@ -61,6 +62,7 @@ urlpatterns = [
     path("mailbox", mailbox.mailbox, name="mailbox"),
     path("clusters", clusters.clusters, name="clusters"),
     path("clusters/<slug:name>", clusters.cluster, name="cluster"),
+    path("clusters/<slug:name>/search", search.search, name="search"),
     path(
         "login",
         login_not_required(LoginView.as_view(template_name="alerts/login.html", redirect_authenticated_user=True)),

@@ -107,6 +107,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "alerts.tasks.sweep", "schedule": 10.0},
+    "purge": {"task": "alerts.tasks.purge", "schedule": 3600.0},
     "inventory": {"task": "alerts.tasks.refresh_inventories", "schedule": 300.0},
 }
 
@@ -160,6 +161,8 @@ USE_I18N = False
 # Intake
 HOOK_BODY_LIMIT = env.int("HOOK_BODY_LIMIT", default=64 * 1024 * 1024)
 INBOX_LIMIT = env.int("INBOX_LIMIT", default=200_000)
+RETENTION_DAYS = env.float("RETENTION_DAYS", default=3)
+RETENTION_GIB = env.float("RETENTION_GIB", default=20)
 
 # Telling people. Slack is reached at the address of SLACK_URL; incoming webhooks only on SLACK_WEBHOOK_HOSTS.
 _mail = env.dj_email_url("EMAIL_URL", default="smtp://127.0.0.1:8025")

@@ -32,6 +32,15 @@ def decrypt(sealed: Buffer) -> str:
         ) from None
 
 
+def is_current(sealed: Buffer) -> bool:
+    """Tell whether it was encrypted with the first key."""
+    try:
+        Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(bytes(sealed))
+    except InvalidToken:
+        return False
+    return True
+
+
 def rotate(sealed: Buffer) -> bytes:
     """Return the same secret encrypted with the first key.
 

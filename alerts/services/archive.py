@@ -26,8 +26,11 @@ def _cipher(key: str) -> AESGCM:
 
 def pack(content: bytes) -> bytes:
     """Return the content as it may be stored."""
+    return _sealed(zstandard.ZstdCompressor(level=_LEVEL).compress(content))
+
+
+def _sealed(compressed: bytes) -> bytes:
     nonce = os.urandom(_NONCE_SIZE)
-    compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
     return nonce + _cipher(settings.CREDENTIAL_KEYS[0]).encrypt(nonce, compressed, None)
 
 
@@ -36,13 +39,25 @@ def unpack(stored: Buffer) -> bytes:
 
     Raises CredentialLost where none of CREDENTIAL_KEYS decrypts it.
     """
-    stored = bytes(stored)
+    return zstandard.ZstdDecompressor().decompress(_opened(bytes(stored))[1])
+
+
+def repack(stored: Buffer) -> bytes | None:
+    """Return the same content encrypted with the first of CREDENTIAL_KEYS, or None where it is already.
+
+    Raises CredentialLost.
+    """
+    key, compressed = _opened(bytes(stored))
+    return None if key == settings.CREDENTIAL_KEYS[0] else _sealed(compressed)
+
+
+def _opened(stored: bytes) -> tuple[str, bytes]:
+    """Return the key that fits, and what it opened."""
     for key in settings.CREDENTIAL_KEYS:
         try:
-            compressed = _cipher(key).decrypt(stored[:_NONCE_SIZE], stored[_NONCE_SIZE:], None)
+            return key, _cipher(key).decrypt(stored[:_NONCE_SIZE], stored[_NONCE_SIZE:], None)
         except InvalidTag:
             continue
-        return zstandard.ZstdDecompressor().decompress(compressed)
     raise CredentialLost(
         "This body was stored under a key that is not in CREDENTIAL_KEYS. Put the key back to read it."
     )

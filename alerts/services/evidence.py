@@ -1,6 +1,7 @@
 """The stored batches as evidence: what some roles permitted and some actors did, searched again when it is asked."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import QuerySet
@@ -95,6 +96,75 @@ def search(
 ) -> Search:
     """Return every stage of the requests between two times that a role permitted or an actor made."""
     return Search(cluster, roles=roles, actors=actors, since=since, until=until, newest_first=newest_first)
+
+
+# One look at the batches opens so many at most, and stops after the one that fills the page.
+BATCHES_A_PAGE = 20
+EVENTS_A_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody looks for in the batches: any of an actor, a role that allowed, and a role or binding written."""
+
+    actor: str = ""
+    role: rbac.RoleRef | None = None
+    written: tuple[str, str, str] | None = None
+
+    def lines(self) -> list[str]:
+        """Return what a batch mentions that holds some of it."""
+        found = [mentions.actor(self.actor)] if self.actor else []
+        found += [mentions.role(self.role.kind, self.role.namespace, self.role.name)] if self.role else []
+        return found + ([mentions.object_(*self.written)] if self.written else [])
+
+    def fits(self, event: Event) -> bool:
+        """Tell whether the event is meant."""
+        people = (event.user, event.impersonated_user)
+        if self.actor and any(person is not None and storable(person.username) == self.actor for person in people):
+            return True
+        if self.role is not None and role_of(event) == self.role:
+            return True
+        written = (event.resource, storable(event.namespace), storable(event.name))
+        return self.written is not None and event.writes_rbac and written == self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, those of the newest batches first; `before` is where the next page begins, None at the end."""
+
+    events: list[Event]
+    opened: int
+    unreadable: int
+    before: int | None
+
+
+def page(
+    cluster: Cluster, wanted: Wanted, *, since: datetime | None, until: datetime | None, before: int | None
+) -> Page:
+    """Look through some more batches of a cluster, from the one received before `before` on back in time."""
+    found = Batch.objects.filter(mentions.any_of(wanted.lines()), cluster=cluster)
+    found = found.filter(latest_at__gte=since) if since else found
+    found = found.filter(earliest_at__lte=until) if until else found
+    found = found.filter(pk__lt=before) if before else found
+    keys = list(found.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
+    events: list[Event] = []
+    opened = unreadable = 0
+    for batch in (Batch.objects.only("body").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
+        opened += 1
+        try:
+            decoded = decode(inbox.body(batch)).events if batch else ()
+        except CredentialLost:
+            unreadable += 1
+            continue
+        events += [event for event in reversed(decoded) if _between(event, since, until) and wanted.fits(event)]
+        if len(events) >= EVENTS_A_PAGE:
+            break
+    return Page(events, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
+
+
+def _between(event: Event, since: datetime | None, until: datetime | None) -> bool:
+    at = event.at
+    return at is not None and (since is None or at >= since) and (until is None or at <= until)
 
 
 def requests(events: Iterable[Event]) -> list[Event]:

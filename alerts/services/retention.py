@@ -1,0 +1,71 @@
+"""How long raw batches are kept. What an alert or a role's history rests on has rows of its own, and stays for good."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet, Sum
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from alerts.models import Batch, Cluster
+
+BYTES_A_GIB = 1024**3
+# So many at once, that nobody waits long for the database.
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was deleted of a cluster, or would be: how many batches are too old, how many too many, and their bytes."""
+
+    cluster: str
+    too_old: int
+    too_many: int
+    stored_bytes: int
+
+
+def purge(*, dry_run: bool = False) -> list[Purged]:
+    """Delete each cluster's examined batches beyond RETENTION_DAYS and RETENTION_GIB, the oldest first.
+
+    A batch that waits, is being examined or was set aside stays, however old. A dry run only counts.
+    """
+    return [_purge(cluster, dry_run=dry_run) for cluster in Cluster.objects.all()]
+
+
+def _purge(cluster: Cluster, *, dry_run: bool) -> Purged:
+    examined = cluster.batches.filter(state=Batch.State.DONE)
+    before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
+    old = examined.filter(received_at__lt=before)
+    stored, too_old = _stored(old), old.count()
+    if not dry_run:
+        while keys := list(old.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]):
+            _delete(keys)
+    surplus, freed = _surplus(examined.filter(received_at__gte=before))
+    if not dry_run:
+        for start in range(0, len(surplus), _AT_ONCE):
+            _delete(surplus[start : start + _AT_ONCE])
+    return Purged(cluster.name, too_old, len(surplus), stored + freed)
+
+
+def _stored(batches: QuerySet[Batch]) -> int:
+    return batches.aggregate(stored=Sum(Length("body")))["stored"] or 0
+
+
+def _surplus(batches: QuerySet[Batch]) -> tuple[list[int], int]:
+    """Return the oldest batches without which the others have room, and the bytes that their absence frees."""
+    excess = _stored(batches) - int(settings.RETENTION_GIB * BYTES_A_GIB)
+    keys: list[int] = []
+    freed = 0
+    if excess > 0:
+        for pk, size in batches.order_by("pk").values_list("pk", Length("body")).iterator():
+            if freed >= excess:
+                break
+            keys.append(pk)
+            freed += size
+    return keys, freed
+
+
+def _delete(keys: list[int]) -> None:
+    # The state once more: whoever set a batch aside since wants it kept.
+    Batch.objects.filter(pk__in=keys, state=Batch.State.DONE).defer("body", "mentions").delete()

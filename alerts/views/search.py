@@ -1,0 +1,26 @@
+"""A search through everything that a cluster sent and that is still stored, some batches at a time."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from alerts.forms import SearchForm
+from alerts.models import Cluster
+from alerts.services import evidence
+from alerts.views.request import Request
+
+
+@require_GET
+def search(request: Request, name: str) -> HttpResponse:
+    """Show the form, and what the batches hold of what was asked; `before` in the address goes on from a page."""
+    cluster = get_object_or_404(Cluster, name=name)
+    form = SearchForm(request.GET or None)
+    context = {"cluster": cluster, "form": form, "history_since": evidence.history_since(cluster)}
+    if form.is_valid() and form.wanted().lines():
+        times = {key: form.cleaned_data[key] for key in ("since", "until", "before")}
+        page = evidence.page(cluster, form.wanted(), **times)
+        rows = [(event, evidence.role_of(event)) for event in page.events]
+        more = request.GET.copy()
+        more["before"] = str(page.before)
+        context |= {"page": page, "rows": rows, "more": more.urlencode()}
+    return render(request, "alerts/search.html", context)

@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from alerts.models import Cluster
+from alerts.services import evidence
+from tests.factories import make_alert
+from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
+
+SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
+
+
+@pytest.fixture
+def history(cluster: Cluster) -> Cluster:
+    take_in_recordings(cluster, *BEFORE, ATTACK)
+    return cluster
+
+
+def search(client: Client, **query: Any) -> str:
+    response = client.get(reverse("alerts:search", args=["prod-eu"]), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def rows(page: str) -> int:
+    return page.count('<td class="clock">')
+
+
+def test_it_finds_what_an_actor_did_what_a_role_allowed_and_who_wrote_it(as_vic: Client, history: Cluster) -> None:
+    assert rows(search(as_vic, actor="jane@example.com")) > 0
+    assert rows(search(as_vic, role="metrics-scraper-v2")) >= 9
+    written = search(as_vic, object="metrics-scraper-v2", resource="clusterroles")
+    assert rows(written) == 1
+    assert "ci-deployer" in written
+
+
+def test_asked_for_nothing_it_shows_the_form_alone(as_vic: Client, history: Cluster) -> None:
+    assert 'id="results"' not in search(as_vic)
+    assert 'id="results"' not in search(as_vic, since="2026-01-01T00:00")
+
+
+def test_it_keeps_to_the_times_asked_for(as_vic: Client, history: Cluster) -> None:
+    assert "Nothing here" in search(as_vic, actor="jane@example.com", until="2020-01-01T00:00")
+    assert "Enter a valid date/time." in search(as_vic, actor="jane@example.com", since="yesterday")
+
+
+def test_older_pages_go_on_where_the_newer_ended(
+    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "BATCHES_A_PAGE", 2)
+    recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]
+    for event in recorded:
+        take_in(cluster, as_list([event]))
+    address, found = f"{reverse('alerts:search', args=['prod-eu'])}?actor={SCRAPER}", 0
+    while address:
+        page = as_vic.get(address).content.decode()
+        assert rows(page) <= 2
+        found += rows(page)
+        _, _, rest = page.partition('<a class="button push" href="?')
+        query = rest.partition('"')[0].replace("&amp;", "&")
+        address = f"{reverse('alerts:search', args=['prod-eu'])}?{query}" if query else ""
+    assert found == len(recorded)
+
+
+def test_an_alert_leads_to_what_its_actor_did(as_vic: Client, history: Cluster) -> None:
+    alert = make_alert(history, "another", actor="x&actor=jane")
+    page = as_vic.get(alert.get_absolute_url()).content.decode()
+    assert f"{reverse('alerts:search', args=['prod-eu'])}?actor=x%26actor%3Djane" in page
