@@ -135,7 +135,7 @@ def _locked(cluster: Cluster, at: datetime) -> PostureReview:
 
 
 def tally(day: PostureReview) -> None:
-    """Count the cluster's own findings that stand by now, and save the day: alerts come and go, and theirs with them."""
+    """Count the cluster's own findings that stand by now, and save the day; those of alerts come and go with them."""
     rows = PostureFinding.objects.filter(cluster_id=day.cluster_id, alert=None)
     day.open_count, day.accepted_count = rows.open().count(), rows.accepted().count()
     day.save()
