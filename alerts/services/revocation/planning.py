@@ -17,7 +17,6 @@ from alerts.services import connection
 from alerts.services.revocation import memory, targets, use
 from alerts.services.revocation.additions import additions
 from alerts.services.revocation.advice import advise
-from alerts.services.revocation.attempt import AUDIT_ID
 from alerts.services.revocation.cautions import Caution, cautions
 from alerts.services.revocation.drift import drift
 from alerts.services.revocation.freshness import current, plannable
