@@ -100,7 +100,7 @@ def reading(bodies: list[bytes], *, offline: bool) -> None:
         print(line("ours: decode, examine, index", events, size, examined, ", ".join(times)))
 
 
-def _examine(body: bytes) -> None:
+def _examine(body: bytes) -> str:
     from alerts import detections
     from alerts.audit.decode import decode
     from alerts.services import mentions
@@ -109,7 +109,7 @@ def _examine(body: bytes) -> None:
     for event in events:
         if not event.only_reads:
             list(detections.examine(event))
-    mentions.of(events)
+    return mentions.of(events)
 
 
 def worker(bodies: list[bytes], *, postgres: bool) -> None:

@@ -6,7 +6,7 @@ import time_machine
 from django.utils import timezone
 
 from alerts import tasks
-from alerts.models import AccessObject, Alert, Batch, Cluster
+from alerts.models import AccessObject, AccessVersion, Alert, Batch, Cluster
 from alerts.services import inbox, intake, inventory, investigation, reconciliation
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
@@ -169,3 +169,35 @@ def test_workers_side_by_side_examine_every_batch_once(
     assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
     assert Alert.objects.count() == 11 + 12
     assert sorted(woken) == sorted(for_every_alert())
+
+
+type State = tuple[set[tuple[str, ...]], set[tuple[object, ...]]]
+
+
+def state_of(cluster: Cluster) -> State:
+    alerts = Alert.objects.filter(cluster=cluster).values_list("fingerprint", "title", "object__name", "actor")
+    versions = AccessVersion.objects.filter(object__cluster=cluster)
+    return set(alerts), set(versions.values_list("object__name", "uid", "resource_version", "deletion", "source"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_any_order_twice_and_side_by_side_it_comes_to_the_same(woken: Woken, parallel: Parallel) -> None:
+    bodies = [path.read_bytes() for path in sorted(RECORDINGS.glob("*.jsonl"))]
+    first, second = (Cluster.objects.create(name=name) for name in ("in-order", "out-of-order"))
+    for body in bodies:
+        inbox.store(first, body)
+    tasks.examine_inbox()
+
+    for body in reversed(bodies):
+        inbox.store(second, body)
+    parallel(tasks.examine_inbox, 2)
+    # As after a worker that died when it had done everything but say so.
+    Batch.objects.filter(cluster=second).update(state=Batch.State.WAITING)
+    parallel(tasks.examine_inbox, 2)
+    for _ in range(2):
+        for alert in Alert.objects.filter(cluster=second):
+            tasks.investigate(alert.pk)
+        tasks.purge()
+        tasks.sweep()
+    assert state_of(second) == state_of(first)
+    assert len(state_of(first)[0]) == 11
