@@ -17,9 +17,10 @@ def recognise(cluster: Cluster, row: AuditEvent) -> KnownActor | None:
     """Return the known actor that made a request, or None. Who impersonated somebody is not at its daily work."""
     if row.impersonated:
         return None
-    seen = {"username": row.username, "client": row.user_agent, "addresses": row.source_ips}
+    client, addresses = row.user_agent or "", row.source_ips or ()
     rules = cluster.known_actors.filter(enabled=True).order_by("pk")
-    return next((known for known in rules if known.rule.fits(**seen)), None)
+    fitting = (each for each in rules if each.rule.fits(username=row.username, client=client, addresses=addresses))
+    return next(fitting, None)
 
 
 def save(known: KnownActor, *, by: User) -> None:

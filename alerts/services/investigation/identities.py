@@ -50,7 +50,7 @@ def _of(scope: str, rules: rbac.RuleSet) -> Risk:
 
 def _held_already(case: Case, identity: Identity) -> bool:
     """Tell whether the actor may do by itself everything that the identity may."""
-    groups = tuple(case.opening.groups) if case.opening else ()
+    groups = tuple(case.opening.groups or ()) if case.opening else ()
     if MASTERS in groups:
         return True
     own = case.now.effective(rbac.Subject.of_user(case.alert.actor), "", groups).rules

@@ -51,7 +51,7 @@ def look(events: Iterable[Event]) -> Look:
     for event in events:
         recorded.setdefault(_ANYTHING, set())
         for what in _things(event):
-            recorded.setdefault(what, set()).add(event.level)
+            recorded.setdefault(what, set()).add(event.level or "unknown")
             if what not in newest or _at(newest[what]) <= _at(event):
                 newest[what] = event
     found = [each for what, event in newest.items() if (each := _gap(what, event))]
