@@ -8,11 +8,11 @@ from alerts.services.revocation.advice import offered_reason
 from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand, restore, stored
 from alerts.services.revocation.cautions import personal
 from alerts.services.revocation.consent import Outdated, RequestRefused, call_off, request
-from alerts.services.revocation.ours import ours
+from alerts.services.revocation.instead import unplannable
+from alerts.services.revocation.own_requests import ours
 from alerts.services.revocation.planning import NothingToRevoke, current, finished, plan, plannable, unplanned, wanted
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
-from alerts.services.revocation.unplanned import unplannable
 
 __all__ = [
     "PAUSE",
