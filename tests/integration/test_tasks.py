@@ -167,7 +167,7 @@ def test_workers_side_by_side_examine_every_batch_once(
     parallel(tasks.examine_inbox, 3)
     assert sorted(examined) == sorted(Batch.objects.values_list("pk", flat=True))
     assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
-    assert Alert.objects.count() == 11 + 12
+    assert Alert.objects.count() == 26 + 12
     assert sorted(woken) == sorted(for_every_alert())
 
 

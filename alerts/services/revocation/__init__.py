@@ -10,13 +10,13 @@ from alerts.services.revocation.by_hand import NotGone, by_hand, confirm_by_hand
 from alerts.services.revocation.cautions import personal
 from alerts.services.revocation.consent import Outdated, RequestRefused, approve, call_off, request, withdraw_unapproved
 from alerts.services.revocation.freshness import current, finished, plannable, renewable, unready, wanted
-from alerts.services.revocation.ours import ours
+from alerts.services.revocation.instead import unplannable
+from alerts.services.revocation.own_requests import ours
 from alerts.services.revocation.planning import NothingToRevoke, plan
 from alerts.services.revocation.running import PAUSE, due, run
 from alerts.services.revocation.summary import action, intent
 from alerts.services.revocation.targets import Choice
 from alerts.services.revocation.undoing import put_back, undo, undoable, undos_due
-from alerts.services.revocation.unplanned import unplannable
 
 __all__ = [
     "PAUSE",

@@ -21,7 +21,7 @@ from alerts.services.revocation.cautions import Caution, cautions
 from alerts.services.revocation.drift import drift
 from alerts.services.revocation.freshness import current, plannable
 from alerts.services.revocation.losses import Change
-from alerts.services.revocation.ours import rehearsal_name
+from alerts.services.revocation.own_requests import rehearsal_name
 from alerts.services.revocation.protection import Refusal, protection, refusals, shipped
 from alerts.services.revocation.rehearsal import Rehearsed, rehearse
 from alerts.services.revocation.summary import write_evidence

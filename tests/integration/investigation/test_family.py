@@ -12,7 +12,7 @@ from alerts import rbac
 from alerts.audit.visible import visible
 from alerts.models import Alert, AuditEvent, Cluster, Revocation
 from alerts.services import revocation, watch
-from alerts.services.revocation.ours import rehearsal_name
+from alerts.services.revocation.own_requests import rehearsal_name
 from tests.recorded import as_list, gathered, take_in, take_in_recordings, told
 from tests.unit.audit.events import metadata_only, reading
 from tests.unit.detections.examples import (

@@ -25,5 +25,5 @@ _UNNAMED = "The audit log does not name the object, so nothing can be planned. L
 def unplannable(alert: Alert) -> str:
     """Return why nothing of an alert can be planned, and what to do instead."""
     if alert.attempted:
-        return "The API server refused the attempt: there is nothing to revoke."
+        return "The API server refused the attempt, so nothing was made that could be revoked."
     return _BY_DETECTION.get(alert.detection, _UNNAMED)
