@@ -171,7 +171,8 @@ def test_a_patch_at_google_is_a_creation_where_its_answer_was_just_made(created:
     answer = {"metadata": {"name": "metrics-scraper-v2", "uid": UID, "creationTimestamp": created}}
     event = from_google(entry(methodName="io.k8s.authorization.rbac.v1.clusterroles.patch", response=answer))
     assert event.code == code
-    assert bool(list(detections.examine(event))) == (code == 201)
+    (finding,) = detections.examine(event)
+    assert (finding.detection == "cluster_role_created") == (code == 201)
 
 
 def test_impersonation_at_google_is_known() -> None:
