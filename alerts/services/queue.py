@@ -6,7 +6,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from alerts import lifecycle
@@ -27,6 +27,8 @@ OWNERS = {
 }
 MUTED = {"hidden": "Without muted", "any": "Muted too", "only": "Muted only"}
 _RETURNED = Exists(Watch.objects.filter(alert=OuterRef("pk"), tripped_at__isnull=False))
+# The alert of a created role tells the whole story: who bound it, and what was done with it.
+_ROLES_FIRST = Case(When(detection="cluster_role_created", then=Value(0)), default=Value(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Filter:
         return "?" + replace(self, **changes).query()
 
     def alerts(self, *, seen_by: User) -> QuerySet[Alert]:
-        """Return the alerts it lets through: the worst first, and of equals the newest."""
+        """Return the alerts it lets through: the worst first, of equals those of created roles, and then the newest."""
         found = _in_status(self.status).select_related("cluster", "assignee", "object")
         if self.owner != "any":
             mine, nobodys = Q(assignee=seen_by), Q(assignee=None)
@@ -91,7 +93,7 @@ class Filter:
             shown = Q(muted_by=None) | Q(_RETURNED)
             found = found.exclude(shown) if self.muted == "only" else found.filter(shown)
         # What came back after somebody believed it was over goes first.
-        return found.annotate(returned=_RETURNED).order_by("-returned", "-score", "-happened_at", "-pk")
+        return found.annotate(returned=_RETURNED).order_by("-returned", "-score", _ROLES_FIRST, "-happened_at", "-pk")
 
     def rows(self, *, seen_by: User) -> list[list[int]]:
         """Return the rows of its list as keys of alerts: a rollout is one, its worst alert first.

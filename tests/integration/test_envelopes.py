@@ -43,7 +43,7 @@ def test_read_from_files_it_is_one_alert_too(cluster: Cluster, capsys: pytest.Ca
 @pytest.mark.parametrize("path", [path for path in FILES if path not in WHOLE], ids=lambda path: path.name)
 def test_a_cut_creation_is_an_alert_and_on_record_as_incomplete(cluster: Cluster, path: Path) -> None:
     call_command("ingest", str(path), cluster="prod-eu", verbosity=0)
-    row = Alert.objects.get().events.get()
+    row = Alert.objects.get(detection="cluster_role_created").events.get()
     assert row.incomplete
     assert Batch.objects.get(damaged_count__gt=0).damaged_items.count() == 1
 

@@ -36,7 +36,10 @@ def test_secrets_are_in_no_row_and_no_body(cluster: Cluster, monkeypatch: pytest
     monkeypatch.setattr(
         detections,
         "examine",
-        lambda each: [*examine(each), Finding("test", each.sha256, "Test", each, "ClusterRole", "", "r", "")],
+        lambda each, known: [
+            *examine(each, known),
+            Finding("test", each.sha256, "Test", each, "ClusterRole", "", "r", ""),
+        ],
     )
     secret = {"kind": "Secret", "data": {"a": SECRET}, "stringData": {"b": SECRET}}
     settings = {"kind": "ConfigMap", "data": {"a": SECRET}}

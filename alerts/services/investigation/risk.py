@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 
 from alerts import rbac
-from alerts.models import AuditEvent
+from alerts.models import AccessVersion, AuditEvent
+from alerts.services import folding
 from alerts.services.investigation import creator, identities, sightings, tools
 from alerts.services.investigation.acts import request_of
 from alerts.services.investigation.case import Case
@@ -100,11 +102,33 @@ def _release(case: Case, found: Risk) -> Risk:
     """
     row = case.opening
     tool = creator.tool_of(row) if row else {}
-    if row is None or set(tool.get("signs", ())) != SIGNS or any(seen["new"] for seen in sightings.of(case, row)):
+    if row is None or not tool or any(seen["new"] for seen in sightings.of(case, row)):
+        return found
+    if {*tool["signs"], *_signs_of_role(case, row, tool["name"])} != SIGNS:
         return found
     if any(effect.startswith("at least") for _, effect in found.factors):
         return found
     return found.times(RELEASE, f"made like a release by {tool['name']}, and nothing of it is new to its maker")
+
+
+def _signs_of_role(case: Case, row: AuditEvent, tool: str) -> list[str]:
+    """Return the signs on the role that a binding is to, if one rollout made both: charts label bindings less often."""
+    if case.binding is None:
+        return []
+    role = case.binding.role
+    made = AccessVersion.objects.filter(
+        object__cluster=case.cluster,
+        object__kind=role.kind,
+        object__namespace=role.namespace,
+        object__name=role.name,
+        event__code=HTTPStatus.CREATED,
+        event__username=row.username,
+        event__user_agent=row.user_agent,
+        at__range=(row.at - folding.LENGTH, row.at),
+    ).select_related("event")
+    version = made.order_by("-at").first()
+    mark = creator.tool_of(version.event) if version and version.event else {}
+    return list(mark["signs"]) if mark.get("name") == tool else []
 
 
 def _attempt(case: Case, rules: rbac.RuleSet | None) -> Risk:

@@ -150,7 +150,7 @@ def test_an_old_request_does_not_reopen_what_was_fixed_since(cluster: Cluster, a
 
 
 def test_an_alerts_own_findings_close_at_a_later_look_at_the_cluster(cluster: Cluster) -> None:
-    (alert,) = take_in(cluster, as_list(events(ATTACK)))
+    alert, *_ = take_in(cluster, as_list(events(ATTACK)))
     more = role("more", rule("*", "*", "*"), {"nonResourceURLs": ["*"], "verbs": ["*"]})
     to_bob = bound("more", "User", "bob")
     keep(cluster, more, to_bob)
