@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.left_out import CHROMIUM
 
@@ -117,4 +117,4 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[OpenPage]:
 
 def wait_for_htmx(page: Page) -> None:
     """Wait until nothing is being requested or swapped in."""
-    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-settling, .htmx-swapping, .htmx-added')")
+    expect(page.locator(".htmx-request, .htmx-settling, .htmx-swapping, .htmx-added")).to_have_count(0)

@@ -33,7 +33,7 @@ def test_an_analyst_goes_from_the_queue_to_a_closed_alert(open_page: OpenPage, t
     first = page.locator("tr[data-row]").first
     expect(first).to_contain_text(ATTACK)
     expect(first).to_contain_text("Critical")
-    expect(page.get_by_role("link", name="ClusterRole pod-log-reader created")).to_be_visible()
+    expect(page.get_by_role("link", name="ClusterRole certkeeper-view created")).to_be_visible()
     first.get_by_role("link", name=ATTACK).click()
 
     # Its first line tells the story; the first question is open with its evidence.
