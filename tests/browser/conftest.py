@@ -41,7 +41,8 @@ class Demo:
     passwords: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+# Of the package and not of the session: while Playwright runs, no other test of this process could use the database.
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Start the demo as `make demo` does, on a free port, and stop it with Ctrl+C."""
     data = tmp_path_factory.mktemp("demo")
@@ -76,7 +77,7 @@ def _read(process: "subprocess.Popen[str]") -> Demo:
     pytest.fail(f"The demo did not say where it is and how to log in:\n{said}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -17,7 +17,7 @@ from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 
 # Known to both clusters; all they may do is what a test grants them.
-USERS = {"jane": ["testers"], "mallory": [], "nobody": []}
+USERS = {"jane": ["testers"], "mallory": [], "nobody": [], "restorer": []}
 NAMESPACE = "contract"
 REAL = pytest.param("real", marks=pytest.mark.control_plane)
 

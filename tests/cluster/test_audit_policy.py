@@ -75,8 +75,11 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
     assert {each.stage for each in found} == {"ResponseComplete"}
     assert PASSWORD not in raw
     assert "managedFields" not in raw
-    (finding,) = [finding for each in found for finding in detections.examine(each)]
-    assert (finding.title, bool(finding.uid)) == ("ClusterRole recorded created", True)
+    findings = [finding for each in found for finding in detections.examine(each)]
+    assert [(finding.title, bool(finding.uid)) for finding in findings] == [
+        ("ClusterRole recorded created", True),
+        ("ClusterRole recorded deleted", True),
+    ]
 
 
 def wait_for_namespace(running: ControlPlane) -> None:

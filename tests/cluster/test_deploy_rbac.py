@@ -113,7 +113,7 @@ def test_the_restorer_puts_back_what_nobody_else_may(installed: APIServer) -> No
         for manifest in (made, bound):
             created = restorer.create(manifest)
             assert restorer.read(ObjectReference.of(created))["metadata"]["uid"] == created["metadata"]["uid"]
-    for method, path in (("DELETE", ROLES), ("DELETE", BINDINGS), ("PATCH", ROLES)):
+    for method, path in (("DELETE", ROLES), ("DELETE", BINDINGS), ("PATCH", BINDINGS)):
         assert installed.ask(method, f"{path}/restored", {}, user=RESTORER, content_type=MERGE)[0] == 403
     assert installed.ask("GET", "/api/v1/secrets", user=RESTORER)[0] == 403
     for path in (BINDINGS, ROLES):

@@ -311,10 +311,10 @@ def test_the_account_of_deploy_puts_it_back_and_nothing_else_is_overwritten(
 ) -> None:
     path = Path(__file__).parents[2] / "deploy/rbac/restorer.yaml"
     rules = next(each for each in yaml.safe_load_all(path.read_text()) if each["kind"] == "ClusterRole")
-    if not exists(admin, ObjectReference.of(rules)):
-        admin.create(rules)
-        bind(admin, rules["metadata"]["name"], user="nobody")
-    connected.set_restorer_token(api_server.tokens["nobody"])
+    rules["metadata"]["name"] = "restores"
+    admin.create(rules)
+    bind(admin, "restores", user="restorer")
+    connected.set_restorer_token(api_server.tokens["restorer"])
     connected.save()
     gone = [role(admin, "undone"), bind(admin, "undone"), bind(admin, "undone", namespace=NAMESPACE)]
     ended = run(revocation.plan(alert_on(connected, admin, gone[0])), rex)
