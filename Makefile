@@ -10,6 +10,9 @@ on_port := $(if $(PORT),--port $(PORT))
 quietly = said=$$($(1) 2>&1) || { echo "$$said"; exit 1; }
 
 export PYTHONUNBUFFERED := 1
+# Many processes are started, each of which would otherwise compile everything anew.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo run test test-postgres check format control-plane screenshot lock clean
 

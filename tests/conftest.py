@@ -1,8 +1,10 @@
 """What every test may use: nothing but loopback, a fast password hash, people of each group, a cluster."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client, override_settings
@@ -11,6 +13,11 @@ from pytest_django import Settings
 from pytest_socket import socket_allow_hosts
 
 from alerts.models import Cluster
+
+# The same examples in every run: a test that fails does so for the change that broke it. HYPOTHESIS_PROFILE=default
+# looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 pytest_plugins = ["tests.grouping", "tests.left_out"]
 
