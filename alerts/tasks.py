@@ -25,13 +25,18 @@ from alerts.services import (
 logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 60.0
+_HEEDED_SECONDS = 60.0
 _AT_ONCE = 4
 
 
 def wake(task: Task[Any, Any], *args: object, after: float = 0) -> None:
-    """Have a task run soon, or after some seconds. Where the broker cannot be reached, the sweep finds the row."""
+    """Have a task run soon, or after some seconds. Where the broker cannot be reached, the sweep finds the row.
+
+    A wake-up that nobody heeded for a minute is forgotten, since the sweep has sent others: a backlog is in the rows,
+    and never in the broker, where it would keep what is urgent waiting.
+    """
     try:
-        task.apply_async(args, countdown=after)
+        task.apply_async(args, countdown=after, expires=after + _HEEDED_SECONDS)
     except OperationalError:
         logger.warning("The broker could not be reached; %s waits for the sweep.", task.name)
 

@@ -5,6 +5,7 @@ from alerts.services.revocation.targets import Target
 
 # What the Audit-ID of every call of ours begins with. Anybody can choose the same: it identifies nobody by itself.
 AUDIT_ID = "rolecall-"
+UNDO = f"{AUDIT_ID}undo-"
 
 
 def attempt(api: ClusterAPI, target: Target, *, audit_id: str, dry_run: bool = False) -> Deletion | None:

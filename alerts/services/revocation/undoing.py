@@ -20,7 +20,7 @@ from alerts.cluster.manifests import restorable
 from alerts.models import Activity, Alert, Restoration, Revocation, Step, Watch
 from alerts.services import connection, watch
 from alerts.services.revocation import targets
-from alerts.services.revocation.attempt import AUDIT_ID
+from alerts.services.revocation.attempt import UNDO
 from alerts.services.revocation.consent import PERMISSION, RequestRefused
 from alerts.services.revocation.targets import Manifest, Target
 
@@ -103,7 +103,7 @@ def _put_back_all(api: ClusterAPI, claimed: Restoration) -> None:
             text = "It would bind another role than before: the role it was for does not stand as it did."
             results.append(Returned(key=target.key, outcome="skipped", text=text))
         else:
-            results.append(_put_back(api, claimed, target, f"{AUDIT_ID}undo-{claimed.pk}-{number}"))
+            results.append(_put_back(api, claimed, target, f"{UNDO}{claimed.pk}-{number}"))
         claimed.results = msgspec.to_builtins(results)
         claimed.leased_until = timezone.now() + _LEASE
         claimed.save(update_fields=["results", "leased_until"])

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from alerts import rbac
 from alerts.audit.visible import visible
-from alerts.models import Alert, AuditEvent, Cluster, Revocation
+from alerts.models import Alert, AuditEvent, Cluster, Restoration, Revocation
 from alerts.services import revocation, watch
 from alerts.services.revocation.own_requests import rehearsal_name
 from tests.recorded import as_list, gathered, take_in, take_in_recordings, told
@@ -293,9 +293,10 @@ def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_do
     ours = Revocation.objects.create(
         alert=alert, mode="revoke", state="done", reason="It was an attack.", requested_by=rex,
         digest="0" * 64, plan=[], planned_at=timezone.now(),
-        results=[{"key": "ClusterRole//reader", "audit_id": ""}],
+        effects={"ourselves": changed(manifest())["user"]["username"]},
     )  # fmt: skip
-    ours.results = [{"key": "ClusterRole//reader", "audit_id": f"rolecall-{ours.pk}-0"}]
+    keys = ("ClusterRole//reader", "ClusterRole//second")
+    ours.results = [{"key": key, "audit_id": f"rolecall-{ours.pk}-0"} for key in keys]
     ours.save()
     gone: dict[str, Any] = {"verb": "delete", "requestObject": None, "responseObject": STATUS}
     assert not take_in(cluster, as_list([changed(manifest(), **gone | {"auditID": f"rolecall-{ours.pk}-0"})]))
@@ -303,7 +304,31 @@ def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_do
     assert take_in(cluster, as_list([other]))
     rehearsed = metadata_only(changed(manifest(name="third"), **gone | {"auditID": "rolecall-rehearsal-1-2-0"}))
     assert take_in(cluster, as_list([rehearsed]))
-    assert AuditEvent.objects.filter(verb="delete").count() == 3
+    somebody = {"user": {"username": "eve", "groups": []}}
+    copied = changed(
+        manifest(name="second"), verb="delete", requestObject=None, auditID=f"rolecall-{ours.pk}-0", **somebody
+    )
+    assert take_in(cluster, as_list([copied]))
+    assert AuditEvent.objects.filter(verb="delete").count() == 4
+
+
+def test_what_an_undo_put_back_raises_no_alert_and_another_object_of_its_audit_id_does(
+    cluster: Cluster, rex: User
+) -> None:
+    ended = Revocation.objects.create(
+        alert=last(cluster, made(manifest())), mode="revoke", state="done", reason="x", requested_by=rex,
+        digest="0" * 64, plan=[], planned_at=timezone.now(),
+    )  # fmt: skip
+    undone = Restoration.objects.create(revocation=ended, reason="It was needed", requested_by=rex, state="done")
+    undone.results = [{"key": "ClusterRole//reader", "outcome": "restored", "text": "", "uid": "new"}]
+    undone.save()
+    named = {"auditID": f"rolecall-undo-{undone.pk}-0"}
+    ours, other = (
+        write(manifest(metadata={"uid": uid}), "create", 201, **at(second) | named)
+        for uid, second in (("new", 50), ("another", 55))
+    )
+    assert not take_in(cluster, as_list([ours]))
+    assert take_in(cluster, as_list([other]))
 
 
 def test_our_own_rehearsal_at_level_metadata_raises_no_alert(cluster: Cluster) -> None:
