@@ -304,7 +304,7 @@ def test_our_own_deletion_raises_no_alert_and_one_that_only_claims_to_be_ours_do
     assert take_in(cluster, as_list([other]))
     rehearsed = metadata_only(changed(manifest(name="third"), **gone | {"auditID": "rolecall-rehearsal-1-2-0"}))
     assert take_in(cluster, as_list([rehearsed]))
-    somebody = {"user": {"username": "eve", "groups": []}}
+    somebody: dict[str, Any] = {"user": {"username": "eve", "groups": []}}
     copied = changed(
         manifest(name="second"), verb="delete", requestObject=None, auditID=f"rolecall-{ours.pk}-0", **somebody
     )

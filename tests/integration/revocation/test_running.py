@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from alerts import lifecycle, tasks
+from alerts import tasks
 from alerts.models import Activity, Alert, Cluster, Revocation
 from alerts.services import revocation, workflow
 from alerts.services.revocation import execution
@@ -405,53 +405,6 @@ def test_a_connection_that_was_taken_away_since_ends_the_run(asked: Revocation) 
     ended = revocation.run(asked)
     assert (ended.state, ended.results) == (State.FAILED, [])
     assert "no API address" in ended.error
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"reason": "  "}, "Say in a sentence why"),
-        ({"digest": "0" * 64}, "The plan changed"),
-    ],
-)
-def test_a_request_that_does_not_fit_is_refused(
-    alert: Alert, rex: User, changes: dict[str, str], sentence: str
-) -> None:
-    planned = revocation.plan(alert)
-    with pytest.raises(revocation.RequestRefused, match=sentence):
-        ask(planned, rex, **changes)
-    planned.refresh_from_db()
-    assert planned.state == State.PLANNED
-
-
-def test_only_those_who_may_revoke_can_ask_or_call_off(alert: Alert, rex: User, ana: User) -> None:
-    planned = revocation.plan(alert)
-    with pytest.raises(revocation.RequestRefused, match="group Responder"):
-        ask(planned, ana)
-    scheduled = ask(planned, rex)
-    with pytest.raises(revocation.RequestRefused, match="group Responder"):
-        revocation.call_off(scheduled, by=ana)
-
-
-def test_an_old_plan_is_not_run(alert: Alert, rex: User) -> None:
-    planned = revocation.plan(alert)
-    with later(minutes=11), pytest.raises(revocation.Outdated, match="ten minutes old"):
-        ask(planned, rex)
-
-
-def test_a_plan_with_other_warnings_is_another_plan(alert: Alert, scene: Scene, rex: User) -> None:
-    seen = revocation.plan(alert)
-    scene.touch(ROLE, **{"app.kubernetes.io/managed-by": "Helm"})
-    newer = revocation.plan(alert)
-    with pytest.raises(revocation.Outdated):
-        ask(newer, rex, digest=seen.digest)
-
-
-def test_a_closed_alert_is_reopened_first(alert: Alert, rex: User) -> None:
-    planned = revocation.plan(alert)
-    workflow.close(alert, lifecycle.Verdict.FALSE_POSITIVE, by=rex, version=alert.version, reason="A drill")
-    with pytest.raises(revocation.RequestRefused, match="closed"):
-        ask(planned, rex)
 
 
 def test_the_sweep_plans_what_was_never_planned_and_runs_what_is_due(
