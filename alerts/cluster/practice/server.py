@@ -129,7 +129,7 @@ def running(
             if send_replay:
                 hook.send_all(past)
         own = store.find(OWN_ACCOUNT)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield PracticeCluster(
