@@ -98,17 +98,22 @@ function tellLocalTimes(root) {
   }
 }
 
-// --- After a swap: what was open stays open, focus stays where it was
+// --- After a swap: what was open stays open, but the step that was just answered; focus stays where it was
 
-function remember() {
-  const open = [...document.querySelectorAll("details[id][open]")].map((details) => details.id);
+function remember(answered) {
+  const open = [...document.querySelectorAll("details[id][open]")].filter((details) => details !== answered).map((details) => details.id);
   return { open, focus: document.activeElement?.id };
 }
 
+function answeredBy({ xhr, requestConfig }) {
+  const form = xhr.status < 300 && requestConfig?.elt?.closest(".conclusion");
+  return form ? form.closest("details[id]") : null;
+}
+
 let before = remember();
-document.addEventListener("htmx:beforeSwap", () => { before = remember(); });
+document.addEventListener("htmx:beforeSwap", (event) => { before = remember(answeredBy(event.detail)); });
 document.addEventListener("htmx:afterSwap", () => {
-  for (const id of before.open) { const details = document.getElementById(id); if (details && !details.dataset.closed) details.open = true; }
+  for (const id of before.open) { const details = document.getElementById(id); if (details) details.open = true; }
   if (before.focus && document.activeElement === document.body) document.getElementById(before.focus)?.focus({ preventScroll: true });
   tellLocalTimes(document);
 });
