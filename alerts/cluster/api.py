@@ -227,10 +227,6 @@ class ClusterAPI:
         """Return all namespaces."""
         return self.list_all("Namespace")
 
-    def service_accounts(self) -> list[Manifest]:
-        """Return all service accounts."""
-        return self.list_all("ServiceAccount")
-
     def network_policies(self) -> list[Manifest]:
         """Return all network policies."""
         return self.list_all("NetworkPolicy")

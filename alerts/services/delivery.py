@@ -57,16 +57,7 @@ def tell(
         fresh = Alert.objects.select_for_update().get(pk=alert.pk)
         if fresh.version != version:
             raise Stale("This alert changed since you looked at it. Read your texts again; nothing was sent yet.")
-        made = [
-            _queue(recipient, way, texts[recipient.group], alert=fresh, once=once, by=by)
-            for recipient in recipients
-            for way in ways(recipient)
-        ]
-        new = [notification for notification, created in made if created]
-        if new:
-            names = ", ".join(f"{each.recipient} ({each.get_way_display()})" for each in new)
-            detail = {"notifications": [each.pk for each in new]}
-            Activity.objects.record("told", f"told {names}", by=by, alert=fresh, detail=detail)
+        made = _queue_for(fresh, recipients, texts, once=once, by=by)
     return [notification for notification, _ in made]
 
 
@@ -79,17 +70,8 @@ def announce(alert: Alert, what: str, *, once: str) -> list[Notification]:
     before = Stakeholder.objects.filter(notifications__alert=alert).distinct()
     recipients = before or Stakeholder.objects.filter(group=Stakeholder.Group.SECURITY)
     texts = {group: compose_return(alert, group, what) for group in {each.group for each in recipients}}
-    made = [
-        _queue(recipient, way, texts[recipient.group], alert=alert, once=once, by=None)
-        for recipient in recipients
-        for way in ways(recipient)
-    ]
-    new = [notification for notification, created in made if created]
-    if new:
-        names = ", ".join(f"{each.recipient} ({each.get_way_display()})" for each in new)
-        detail = {"notifications": [each.pk for each in new]}
-        Activity.objects.record("told", f"told {names} of the return", by=None, alert=alert, detail=detail)
-    return new
+    made = _queue_for(alert, recipients, texts, once=once, by=None, what=" of the return")
+    return [notification for notification, created in made if created]
 
 
 def send_test(recipient: Stakeholder, *, by: User) -> list[Notification]:
@@ -161,6 +143,29 @@ def retry(notification: Notification, *, by: User) -> None:
         fresh.save(update_fields=["state", "tries", "due_at"])
         summary = f"had the message to {fresh.recipient} ({fresh.get_way_display()}) sent again"
         Activity.objects.record("told", summary, by=by, alert=fresh.alert)
+
+
+def _queue_for(
+    alert: Alert,
+    recipients: Iterable[Stakeholder],
+    texts: Mapping[str, Draft],
+    *,
+    once: str,
+    by: User | None,
+    what: str = "",
+) -> list[tuple[Notification, bool]]:
+    """Queue every recipient's messages by each of their ways, and record the new ones; `what` is what they are told."""
+    made = [
+        _queue(recipient, way, texts[recipient.group], alert=alert, once=once, by=by)
+        for recipient in recipients
+        for way in ways(recipient)
+    ]
+    new = [notification for notification, created in made if created]
+    if new:
+        names = ", ".join(f"{each.recipient} ({each.get_way_display()})" for each in new)
+        detail = {"notifications": [each.pk for each in new]}
+        Activity.objects.record("told", f"told {names}{what}", by=by, alert=alert, detail=detail)
+    return made
 
 
 def _queue(

@@ -80,7 +80,7 @@ def test_the_reader_reads_all_that_rolecall_reads(rolecall: ClusterAPI) -> None:
             assert rolecall.read(ObjectReference.of(manifest))["kind"] == kind
     assert rolecall.version().startswith("v1.")
     assert "default" in {each["metadata"]["name"] for each in rolecall.namespaces()}
-    assert rolecall.service_accounts()
+    assert rolecall.list_all("ServiceAccount")
     assert rolecall.network_policies() == []
     assert rolecall.workloads() == []
     assert rolecall.whoami().username == f"system:serviceaccount:rolecall:{ROLECALL}"

@@ -12,7 +12,6 @@ _REFUSED = 0.5
 _KNOWN_BEFORE = 0.3
 # Nobody can recall it while it lasts.
 _LASTING = 10
-_IN_A_NAMESPACE = 0.6
 
 
 def rules_of(case: Case, identity: Identity) -> rbac.RuleSet | None:
