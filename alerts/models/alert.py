@@ -111,3 +111,7 @@ class Alert(models.Model):
     def is_open(self) -> bool:
         """Tell whether somebody still has to look at it."""
         return self.status != lifecycle.Status.CLOSED
+
+    def is_overdue(self) -> bool:
+        """Tell whether it is open, and past the time by which somebody should have responded."""
+        return self.is_open() and self.respond_by is not None and self.respond_by < timezone.now()

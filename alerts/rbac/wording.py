@@ -70,6 +70,7 @@ def names(of: Words) -> str:
 
 def urls(of: Urls) -> str:
     """Return which URLs."""
-    if not of.without:
-        return str(of.pattern)
-    return f"{of.pattern} except " + ", ".join(sorted(map(str, of.without))[:SHOWN])
+    written = str(of.pattern)
+    pattern = "every URL" if written == "*" else written
+    without = ", ".join(sorted(map(str, of.without))[:SHOWN])
+    return f"{pattern} except {without}" if without else pattern

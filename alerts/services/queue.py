@@ -143,6 +143,9 @@ class Filter:
         return chips
 
 
+OVERDUE = Filter(status="overdue", owner="any")
+
+
 def _in_status(status: str) -> QuerySet[Alert]:
     if status in {"open", "overdue"}:
         still = Alert.objects.open()

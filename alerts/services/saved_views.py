@@ -7,14 +7,14 @@ from django.db.models import Q
 
 from alerts.audit.visible import visible
 from alerts.models import SavedView
-from alerts.services.queue import Filter
+from alerts.services.queue import OVERDUE, Filter
 
 LONGEST_NAME = 40
 _BUILT_IN = {
     "My queue": Filter(),
     "Mine": Filter(owner="mine"),
     "Unassigned": Filter(owner="unassigned"),
-    "Overdue": Filter(status="overdue", owner="any"),
+    "Overdue": OVERDUE,
     "Closed": Filter(status="closed", owner="any"),
 }
 

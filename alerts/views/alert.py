@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from alerts import lifecycle, playbook, tasks
@@ -79,7 +78,7 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
             for verdict, meaning in lifecycle.VERDICTS.items()
         ],
         "people": User.objects.with_perm("alerts.triage_alert").filter(is_active=True).order_by("username"),
-        "overdue": alert.respond_by is not None and alert.is_open() and alert.respond_by < timezone.now(),
+        "overdue": alert.is_overdue(),
         "revocation": revocation.current(alert),
         "policies": _policies(alert),
         "watching": any(each.is_running() for each in alert.watches.all()),

@@ -119,6 +119,8 @@ def _context(request: Request, query: QueryDict) -> dict[str, Any]:
         "chips": view.chips(),
         "since": newest or 0,
         "open_count": Alert.objects.open().count(),
+        "overdue": triage_queue.OVERDUE.but(),
+        "overdue_count": triage_queue.OVERDUE.alerts(seen_by=request.user).count(),
         "severities": Alert.Severity.choices,
         "statuses": triage_queue.STATUSES.items(),
         "owners": triage_queue.OWNERS.items(),

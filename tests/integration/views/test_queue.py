@@ -1,5 +1,7 @@
 """The queue page."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -191,3 +193,17 @@ def test_what_is_overdue_has_a_view(as_ana: Client, worst: Alert, mildest: Alert
     page = as_ana.get(f"{QUEUE}?status=overdue").content.decode()
     assert "metrics-scraper-v2 created" in page
     assert "pod-log-reader created" not in page
+
+
+def test_each_row_says_how_long_there_is_to_respond_and_the_head_how_many_are_past_it(
+    as_ana: Client, worst: Alert, mildest: Alert
+) -> None:
+    now = timezone.now()
+    Alert.objects.filter(pk=worst.pk).update(respond_by=now - timedelta(minutes=5, seconds=1))
+    Alert.objects.filter(pk=mildest.pk).update(respond_by=now + timedelta(minutes=11, seconds=30))
+    page = as_ana.get(QUEUE).content.decode()
+    assert '<a href="/?status=overdue&amp;owner=any">1 past their time</a>' in page
+    assert "overdue by 5 min" in page
+    assert "respond in 11 min" in page
+    Alert.objects.filter(pk=worst.pk).update(respond_by=None)
+    assert "past their time" not in as_ana.get(QUEUE).content.decode()

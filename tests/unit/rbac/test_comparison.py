@@ -119,7 +119,7 @@ def test_the_empty_name_is_access_without_naming_an_object() -> None:
 def test_urls_are_subtracted_from_prefixes() -> None:
     comparison = compare([URLS], [{"nonResourceURLs": ["*"], "verbs": ["get"]}])
     (gain,) = comparison.gains
-    assert gain.text == "get on * except /healthz, /metrics*"
+    assert gain.text == "get on every URL except /healthz, /metrics*"
     assert gain.example.path is not None
     assert not gain.example.path.startswith("/metrics")
 
