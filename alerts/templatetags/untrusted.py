@@ -1,6 +1,7 @@
 """Showing what an attacker may have written: every invisible character becomes an escape that can be seen."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,15 @@ register = template.Library()
 def visible(value: Any) -> str:
     """Return the value as one visible line; Django escapes it afterwards like any other text."""
     return visible_text.visible("" if value is None else str(value))
+
+
+@register.filter
+def listed(values: Iterable[Any] | None) -> str:
+    """Return the values as one visible line, with commas between them.
+
+    Django's own `join` escapes each, and what it returns would be escaped once more after `visible`.
+    """
+    return ", ".join(visible(value) for value in values or ())
 
 
 @register.filter

@@ -141,6 +141,7 @@ def test_nothing_hostile_comes_out_as_markup(pages: dict[str, str], rex: User, a
             assert "<script>alert" not in page, name
             assert "\u202e" not in page, name
             assert "\x1b" not in page, name
+            assert not re.search("&amp;(lt|gt|amp|quot|#x27);", page), f"{name} escapes something twice"
             assert not re.search(r"""\s(style|on\w+)=["']""", page.replace("&quot;", "").replace("onerror=", "")), name
 
 
