@@ -96,20 +96,19 @@ def reading(bodies: list[bytes], *, offline: bool) -> None:
         decoded = best(lambda: [decode(body) for body in bodies])
         examined = best(lambda: [_examine(body) for body in bodies])
         times = [f"{seconds / examined:.1f} × {name}" for name, seconds in theirs.items() if seconds]
-        print(line("ours: decode", events, size, decoded))
-        print(line("ours: decode, examine, index", events, size, examined, ", ".join(times)))
+        print(line("ours: decode everything", events, size, decoded))
+        print(line("ours: skim, examine, index", events, size, examined, ", ".join(times)))
 
 
 def _examine(body: bytes) -> str:
     from alerts import detections
-    from alerts.audit.decode import decode
+    from alerts.audit.glance import skim
     from alerts.services import mentions
 
-    events = decode(body).events
-    for event in events:
-        if not event.only_reads:
-            list(detections.examine(event))
-    return mentions.of(events)
+    skimmed = skim(body, detections.may_matter)
+    for event in skimmed.decoded.events:
+        list(detections.examine(event))
+    return mentions.of(skimmed.decoded.events, skimmed.routine)
 
 
 def worker(bodies: list[bytes], *, postgres: bool) -> None:

@@ -15,7 +15,6 @@ from alerts.audit import salvage
 from alerts.audit.reason import Grant
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
-READS = frozenset({"get", "list", "watch"})
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
 # unknown too: Google's logs have none, for they hold finished requests only.
@@ -23,6 +22,7 @@ FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", No
 UNBODIED = Raw(b"")
 _LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
+Code = Annotated[int, Meta(ge=0, le=999)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -51,7 +51,7 @@ class ObjectReference(Struct, frozen=True, gc=False, rename="camel"):
 class ResponseStatus(Struct, frozen=True, gc=False):
     """How a request ended."""
 
-    code: Annotated[int, Meta(ge=0, le=999)] | None = None
+    code: Code | None = None
     reason: str = ""
     message: str = ""
 
@@ -197,14 +197,6 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
     def incomplete(self) -> bool:
         """Whether something of the event is missing or could not be read."""
         return self.salvaged or self.truncated
-
-    @property
-    def only_reads(self) -> bool:
-        """Whether this is certainly no more than somebody reading in their own name. Most of what clusters do is.
-
-        Who may not act as somebody else is answered 403, with nobody in the event but themselves.
-        """
-        return self.verb in READS and self.impersonated_user is None and self.code != 403 and not self.salvaged
 
     @property
     def writes_rbac(self) -> bool:

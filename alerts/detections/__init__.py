@@ -7,7 +7,9 @@ says most. Whom somebody impersonated is found besides.
 from collections.abc import Iterator
 
 from alerts.audit.event import RBAC_GROUP, WRITES, Event
+from alerts.audit.glance import Glance
 from alerts.detections import (
+    audit_data_damaged,
     binding_changed,
     binding_created,
     certificate_approved,
@@ -25,7 +27,7 @@ from alerts.detections.detection import NOTHING_KNOWN, Finding, Known
 from alerts.detections.identity import Identity
 from alerts.detections.writes import KINDS
 
-__all__ = ["TECHNIQUES", "Finding", "Identity", "Known", "examine", "identity"]
+__all__ = ["TECHNIQUES", "Finding", "Identity", "Known", "examine", "identity", "may_matter"]
 
 _OF_ROLES_AND_BINDINGS = (
     cluster_role_created,
@@ -47,6 +49,22 @@ _OF_WRITES = {(RBAC_GROUP, resource): _OF_ROLES_AND_BINDINGS for resource in KIN
 _DETECTIONS = (*_OF_ROLES_AND_BINDINGS, powerful_impersonation, token_issued, certificate_approved)
 TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
 _IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}
+
+
+def may_matter(event: Event | Glance) -> bool:
+    """Tell whether any detection could find something in an event: in most, reads above all, none can.
+
+    An event that names no object may be what is left of a write, and one about RBAC may be a way of writing it that is
+    not known here.
+    """
+    if event.impersonated_user is not None or audit_data_damaged.absurd(event):
+        return True
+    if event.response_status is not None and event.response_status.code == 403:
+        return True
+    if event.verb not in WRITES:
+        return not event.verb
+    about = event.object_ref
+    return about is None or about.api_group == RBAC_GROUP or (about.api_group, about.resource) in _OF_WRITES
 
 
 def examine(event: Event, known: Known = NOTHING_KNOWN) -> Iterator[Finding]:

@@ -8,8 +8,9 @@ from django.db import transaction
 
 from alerts import detections
 from alerts.audit import redaction
-from alerts.audit.decode import Damaged, Decoded, decode
+from alerts.audit.decode import Damaged
 from alerts.audit.event import Event
+from alerts.audit.glance import Glance, Skimmed, skim
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding, audit_data_damaged
 from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem, Notification
@@ -72,11 +73,13 @@ class _Kept:
 
 
 def _examine(batch: Batch) -> Outcome:
-    decoded = decode(inbox.body(batch))
+    awaited = watch.awaited(batch.cluster)
+    skimmed = skim(inbox.body(batch), lambda glance: _may_matter(glance, awaited))
+    decoded = skimmed.decoded
     known = Knowledge(batch.cluster)
-    kept = _worth_keeping(decoded.events, batch, known)
+    kept = _worth_keeping(decoded.events, batch, known, awaited)
     told: list[Notification] = []
-    mentioned = mentions.of(decoded.events)
+    mentioned = mentions.of(decoded.events, skimmed.routine)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
@@ -85,16 +88,23 @@ def _examine(batch: Batch) -> Outcome:
         opened = [alert for each in stored for alert in _take_in(batch, each, known, told)]
         echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
         opened += _keep_damaged(batch, decoded.damaged)
-        stream.hear(batch.cluster, decoded.events)
+        stream.hear(batch.cluster, skimmed.everything)
         investigation.mark_due(batch.cluster, mentioned)
-        _finish(locked, decoded, mentioned)
+        _finish(locked, skimmed, mentioned)
     return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
 
 
-def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge) -> list[_Kept]:
-    found, awaited = [], watch.awaited(batch.cluster)
+def _may_matter(event: Event | Glance, awaited: frozenset[watch.Place]) -> bool:
+    """Tell whether something may come of an event: of all others no more is needed than that they were there."""
+    return detections.may_matter(event) or (bool(awaited) and watch.creates(event))
+
+
+def _worth_keeping(
+    events: Iterable[Event], batch: Batch, known: Knowledge, awaited: frozenset[watch.Place]
+) -> list[_Kept]:
+    found = []
     for event in events:
-        if event.only_reads and not audit_data_damaged.absurd(event):
+        if not event.salvaged and not _may_matter(event, awaited):
             continue
         if _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), None))
@@ -191,16 +201,21 @@ def _damaged(batch: Batch, item: Damaged) -> DamagedItem:
     )
 
 
-def _finish(batch: Batch, decoded: Decoded, mentioned: str) -> None:
-    times = [event.at for event in decoded.events if event.at]
+def _finish(batch: Batch, skimmed: Skimmed, mentioned: str) -> None:
+    decoded, everything = skimmed.decoded, skimmed.everything
+    times = [at for event in everything if (at := event.at)]
     batch.earliest_at, batch.latest_at = min(times, default=None), max(times, default=None)
-    batch.event_count, batch.damaged_count, batch.mentions = decoded.sound, len(decoded.damaged), mentioned
+    batch.event_count, batch.damaged_count, batch.mentions = (
+        decoded.sound + len(skimmed.routine),
+        len(decoded.damaged),
+        mentioned,
+    )
     batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
     batch.save()
     # Last, for every post of this cluster waits for this row until we commit.
     batch.cluster.heard_from(
         batch.latest_at,
-        examined=len(decoded.events),
+        examined=len(everything),
         salvaged=len(decoded.events) - decoded.sound,
         damaged=len(decoded.damaged),
     )

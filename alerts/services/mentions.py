@@ -6,12 +6,14 @@ of a written binding the role it refers to. Names stand as `visible` shows them,
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from django.db.models import Q
 
 from alerts.audit import redaction
 from alerts.audit.event import Event
+from alerts.audit.glance import Glance
 from alerts.audit.reason import Grant
 from alerts.audit.visible import visible
 
@@ -56,12 +58,15 @@ def _line(what: str, *parts: str) -> str:
     return f"{what} {text}"
 
 
-def of(events: Iterable[Event]) -> str:
-    """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one."""
+def of(events: Collection[Event], routine: Iterable[Glance] = ()) -> str:
+    """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one.
+
+    `routine` are events that wrote no role or binding, glanced at.
+    """
     usernames, addresses, clients, reasons = set[str](), set[str](), set[str](), set[str]()
     lines: set[str] = set()
     # Few people ask in few ways for much: what is the same in many events is put into words once.
-    for event in events:
+    for event in chain[Event | Glance](events, routine):
         usernames.add(event.user.username)
         if event.impersonated_user is not None:
             usernames.add(event.impersonated_user.username)
@@ -71,6 +76,7 @@ def of(events: Iterable[Event]) -> str:
             clients.add(event.user_agent)
         if event.annotations:
             reasons.add(event.reason)
+    for event in events:
         if event.writes_rbac:
             lines.update(_written(event))
     lines.update(map(actor, usernames - {""}), map(address, addresses), map(client, clients))

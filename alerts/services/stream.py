@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.audit.event import Event
+from alerts.audit.glance import Glance
 from alerts.cluster.errors import ClusterError
 from alerts.detections import audit_stream_silent
 from alerts.detections.audit_stream_silent import Silence
@@ -65,7 +66,7 @@ def _forget(cluster: Cluster) -> None:
     cluster.canaries.filter(sent_at__lt=until).delete()
 
 
-def hear(cluster: Cluster, events: Iterable[Event]) -> None:
+def hear(cluster: Cluster, events: Iterable[Event | Glance]) -> None:
     """Note the canaries among events that were just examined. Belongs into the transaction that records them."""
     heard = [event.audit_id for event in events if event.audit_id.startswith(AUDIT_ID)]
     if heard:

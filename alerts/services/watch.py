@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from alerts import rbac
 from alerts.audit.event import Event
+from alerts.audit.glance import Glance
 from alerts.audit.visible import storable
 from alerts.cluster.kinds import KINDS as OBJECT_KINDS
 from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Cluster, Watch
@@ -113,9 +114,14 @@ def awaited(cluster: Cluster) -> frozenset[Place]:
     return frozenset(_place(*target) for target in waiting.values_list("kind", "namespace", "name"))
 
 
+def creates(event: Event | Glance) -> bool:
+    """Tell whether an event made something."""
+    return event.response_status is not None and event.response_status.code == _CREATED
+
+
 def concerns(event: Event, places: frozenset[Place]) -> bool:
     """Tell whether an event made one of those objects."""
-    if not places or event.subresource or event.dry_run or event.code != _CREATED:
+    if not places or event.subresource or event.dry_run or not creates(event):
         return False
     return (f"{event.group}/{event.resource}", storable(event.namespace), storable(event.name)) in places
 
