@@ -79,7 +79,7 @@ def decode(body: bytes) -> Decoded:
     events: list[Event] = []
     damaged: list[Damaged] = []
     for position, item in enumerate(envelope.items(body)):
-        event, reason = _read(item)
+        event, reason = read(item)
         if event is not None:
             if event.at is None and item.at is not None:
                 # Cut before its times: it was logged when it was over, or so.
@@ -110,8 +110,8 @@ def _sound(body: bytes) -> tuple[Event, ...] | None:
     return tuple(events)
 
 
-def _read(item: envelope.Item) -> tuple[Event | None, str]:
-    """Return the event, as far as there is one, and what is wrong with it or ""."""
+def read(item: envelope.Item) -> tuple[Event | None, str]:
+    """Return the event that an item is, as far as there is one, and what is wrong with it or ""."""
     raw, problem = item.raw, item.problem
     if not problem:
         try:

@@ -10,9 +10,10 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw, Struct, field
 
-from alerts.audit import salvage
+from alerts.audit import decode as decoding
 from alerts.audit.decode import Decoded, decode
-from alerts.audit.event import UNBODIED, Code, Event, Time
+from alerts.audit.envelope import Item
+from alerts.audit.event import Code, Event, Time
 
 _EVENT_LIST = b'{"kind":"EventList"'
 
@@ -45,8 +46,6 @@ class Glance(Struct, frozen=True, gc=False, rename="camel"):
     user_agent: str | None = None
     object_ref: _ObjectReference | None = None
     response_status: _ResponseStatus | None = None
-    request_object: Raw = UNBODIED
-    response_object: Raw = UNBODIED
     request_received_timestamp: Time | None = None
     stage_timestamp: Time | None = None
     annotations: _Annotations | None = None
@@ -72,7 +71,6 @@ class _Split(Struct, gc=False):
 
 _glances = msgspec.json.Decoder(_Glances)
 _split = msgspec.json.Decoder(_Split)
-_event = msgspec.json.Decoder(Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +89,18 @@ class Skimmed:
 def skim(body: bytes, matters: Callable[[Glance], bool]) -> Skimmed:
     """Decode the events of a body that matter by that judgement, and glance at the others.
 
-    Only the list of an API server is skimmed, and only where nothing in it is damaged: of anything else every event is
-    decoded. So a glance is always at a sound event, as far as it looks.
+    Only the list of an API server is skimmed, and only where all of it is sound as far as a glance goes, and what
+    matters through and through: of anything else every event is decoded.
     """
     try:
-        return _skimmed(body, matters) or Skimmed(decode(body))
+        skimmed = _skimmed(body, matters)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Skimmed(decode(body))
+        skimmed = None
+    return skimmed or Skimmed(decode(body))
 
 
 def _skimmed(body: bytes, matters: Callable[[Glance], bool]) -> Skimmed | None:
-    """Return what a sound list holds; None for anything else, and where a body is nested too deep.
+    """Return what a sound list holds; None for anything else, and where an event that matters is damaged.
 
     Raises what msgspec raises where the list is not sound.
     """
@@ -109,26 +108,14 @@ def _skimmed(body: bytes, matters: Callable[[Glance], bool]) -> Skimmed | None:
         return None
     if not body.isascii():
         body.decode()
-    telling, routine = list[int](), list[Glance]()
-    for place, glance in enumerate(_glances.decode(body).items):
-        bodied = glance.request_object is not UNBODIED or glance.response_object is not UNBODIED
-        if bodied and _too_deep(glance):
-            return None
-        if matters(glance):
-            telling.append(place)
-        else:
-            routine.append(glance)
-    parts = _split.decode(body).items if telling else []
-    return Skimmed(Decoded(tuple(_complete(bytes(parts[place])) for place in telling), ()), tuple(routine))
-
-
-def _too_deep(glance: Glance) -> bool:
-    bodies = (bytes(each) for each in (glance.request_object, glance.response_object) if each is not UNBODIED)
-    return any(salvage.depth(each) > salvage.DEEPEST for each in bodies)
-
-
-def _complete(raw: bytes) -> Event:
-    event = _event.decode(raw)
-    msgspec.structs.force_setattr(event, "raw", raw)
-    msgspec.structs.force_setattr(event, "salvaged", False)
-    return event
+    glances = _glances.decode(body).items
+    telling = [place for place, glance in enumerate(glances) if matters(glance)]
+    if not telling:
+        return Skimmed(Decoded((), ()), tuple(glances))
+    parts = _split.decode(body).items
+    read = [decoding.read(Item(bytes(parts[place]))) for place in telling]
+    if any(problem for _, problem in read):
+        return None
+    for place in reversed(telling):
+        del glances[place]
+    return Skimmed(Decoded(tuple(event for event, _ in read if event), ()), tuple(glances))

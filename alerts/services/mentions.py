@@ -61,28 +61,26 @@ def _line(what: str, *parts: str) -> str:
 def of(events: Collection[Event], routine: Iterable[Glance] = ()) -> str:
     """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one.
 
-    `routine` are events that wrote no role or binding, glanced at.
+    `routine` are events glanced at, of which none wrote a role or binding, or was somebody under another's name.
     """
-    usernames, addresses, clients, reasons = set[str](), set[str](), set[str](), set[str]()
     lines: set[str] = set()
     # Few people ask in few ways for much: what is the same in many events is put into words once.
-    for event in chain[Event | Glance](events, routine):
-        usernames.add(event.user.username)
-        if event.impersonated_user is not None:
-            usernames.add(event.impersonated_user.username)
-        if event.source_ips:
-            addresses.add(event.source_ips[0])
-        if event.user_agent:
-            clients.add(event.user_agent)
-        if event.annotations:
-            reasons.add(event.reason)
+    asked = {
+        (event.user.username, event.source_ips, event.user_agent, event.reason)
+        for event in chain[Event | Glance](events, routine)
+    }
+    usernames = {username for username, *_ in asked} | {
+        event.impersonated_user.username for event in events if event.impersonated_user is not None
+    }
+    lines.update(actor(username) for username in usernames if username)
+    lines.update(address(addresses[0]) for addresses in {each[1] for each in asked} if addresses)
+    lines.update(client(user_agent) for user_agent in {each[2] for each in asked} if user_agent)
+    for grant in filter(None, map(Grant.of, {each[3] for each in asked})):
+        lines.add(role(grant.role_kind, grant.role_namespace, grant.role_name))
+        lines.add(binding(grant.binding_kind, grant.binding_namespace, grant.binding_name))
     for event in events:
         if event.writes_rbac:
             lines.update(_written(event))
-    lines.update(map(actor, usernames - {""}), map(address, addresses), map(client, clients))
-    for grant in filter(None, map(Grant.of, reasons)):
-        lines.add(role(grant.role_kind, grant.role_namespace, grant.role_name))
-        lines.add(binding(grant.binding_kind, grant.binding_namespace, grant.binding_name))
     return "".join(f"\n{line}" for line in sorted(lines)) + "\n" if lines else ""
 
 
