@@ -25,7 +25,7 @@ from alerts.services import (
     mentions,
     revocation,
     stream,
-    watch,
+    tripwire,
 )
 from alerts.services.kept import event_of, row_of
 from alerts.services.knowledge import Knowledge
@@ -73,7 +73,7 @@ class _Kept:
 
 
 def _examine(batch: Batch) -> Outcome:
-    awaited = watch.awaited(batch.cluster)
+    awaited = tripwire.awaited(batch.cluster)
     skimmed = skim(inbox.body(batch), lambda glance: _may_matter(glance, awaited))
     decoded = skimmed.decoded
     known = Knowledge(batch.cluster)
@@ -94,13 +94,13 @@ def _examine(batch: Batch) -> Outcome:
     return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
 
 
-def _may_matter(event: Event | Glance, awaited: frozenset[watch.Place]) -> bool:
+def _may_matter(event: Event | Glance, awaited: frozenset[tripwire.Place]) -> bool:
     """Tell whether something may come of an event: of all others no more is needed than that they were there."""
-    return detections.may_matter(event) or (bool(awaited) and watch.creates(event))
+    return detections.may_matter(event) or (bool(awaited) and tripwire.creates(event))
 
 
 def _worth_keeping(
-    events: Iterable[Event], batch: Batch, known: Knowledge, awaited: frozenset[watch.Place]
+    events: Iterable[Event], batch: Batch, known: Knowledge, awaited: frozenset[tripwire.Place]
 ) -> list[_Kept]:
     found = []
     for event in events:
@@ -110,7 +110,7 @@ def _worth_keeping(
             found.append(_Kept(event, row_of(event, batch), None))
             continue
         findings = (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at))
-        if findings or watch.concerns(event, awaited):
+        if findings or tripwire.concerns(event, awaited):
             found.append(_Kept(event, row_of(event, batch), findings))
     return sorted(found, key=lambda each: each.row.at)
 
@@ -135,8 +135,8 @@ def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notificatio
         damage = audit_data_damaged.examine(kept.event, batch.received_at)
         findings = (*_found(batch.cluster, kept.event, known), *damage)
     version = inventory.record(batch.cluster, kept.event, kept.row)
-    for tripped in watch.notice(batch.cluster, kept.row, version):
-        told += delivery.announce(tripped.alert, watch.told(tripped), once=f"watch {tripped.pk}")
+    for tripped in tripwire.notice(batch.cluster, kept.row, version):
+        told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
     opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
     if version is not None:
         known.forget()

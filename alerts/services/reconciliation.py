@@ -19,13 +19,15 @@ from alerts.audit.event import RBAC_GROUP
 from alerts.detections import unaudited_change
 from alerts.detections.unaudited_change import Standing
 from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Batch, Cluster
-from alerts.services import alarm, inventory
+from alerts.services import alarm, delivery, inventory, tripwire
 
 # By how much the clock of an API server may be ahead of ours.
 _SKEW = timedelta(seconds=5)
 _AT_ONCE = 500
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 _Explanation = AccessVersion.Explanation
+# Of these nobody was given anything that they had not before.
+_HARMLESS = frozenset({_Explanation.BASELINE, _Explanation.DEFAULT})
 _RESOURCES = {str(kind): resource for resource, kind in inventory.KINDS.items()}
 # What may have brought an object to how it stands.
 _VERBS = {
@@ -97,6 +99,9 @@ class _Surroundings:
 def _judge(version: AccessVersion, around: _Surroundings) -> Alert | None:
     before = known_before(version)
     explanation = _explanation(version, before, around) if around.heard else _Explanation.BASELINE
+    if explanation not in _HARMLESS:
+        for tripped in tripwire.notice_listed(version):
+            delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
     if explanation:
         version.explanation = explanation
         version.save(update_fields=["explanation"])

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
-from alerts.services import posture, queue, revocation, watch
+from alerts.services import posture, queue, revocation, tripwire, watch
 from alerts.views import password
 from alerts.views.request import Request
 
@@ -82,7 +82,7 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "revocation": revocation.current(alert),
         "policies": _policies(alert),
         "watching": any(each.is_running() for each in alert.watches.all()),
-        "returns_of": watch.returned_by(alert),
+        "returns_of": tripwire.returned_by(alert),
         "asks_password": not password.proved_recently(request),
         "may_triage": user.has_perm("alerts.triage_alert"),
         "may_revoke": user.has_perm("alerts.revoke_role"),

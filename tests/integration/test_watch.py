@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from alerts.lifecycle import Status, Verdict
 from alerts.models import Alert, Cluster, Stakeholder, Watch
-from alerts.services import delivery, inbox, intake, queue, watch, workflow
+from alerts.services import delivery, inbox, intake, queue, tripwire, watch, workflow
 from alerts.services.draft import Draft
 from tests.factories import make_alert
 from tests.recorded import ATTACK, as_list, events, gathered, take_in
@@ -271,8 +271,8 @@ def test_the_alert_and_the_one_of_the_return_link_to_each_other(
     watched: Alert, cluster: Cluster, as_vic: Client
 ) -> None:
     (new,) = take_in(cluster, as_list([again(ROLE, user=BOB)]))
-    assert watch.returned_by(new) == [watched]
-    assert watch.returned_by(watched) == []
+    assert tripwire.returned_by(new) == [watched]
+    assert tripwire.returned_by(watched) == []
     assert f'href="{new.get_absolute_url()}"' in as_vic.get(watched.get_absolute_url()).content.decode()
     assert f'href="{watched.get_absolute_url()}"' in as_vic.get(new.get_absolute_url()).content.decode()
 

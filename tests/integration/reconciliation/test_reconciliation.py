@@ -1,7 +1,6 @@
 """What a listing shows and no event explains."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,53 +8,12 @@ import time_machine
 
 from alerts import rbac
 from alerts.models import AccessVersion, Activity, Alert, Batch, Cluster
-from alerts.services import inbox, intake, inventory, reconciliation
+from alerts.services import inbox, intake, reconciliation
+from tests.integration.reconciliation.conftest import Listed
 from tests.unit.audit.events import RULES, UID, creation, event_list, metadata_only, role
 
-START = datetime(2026, 11, 23, 18, tzinfo=UTC)
 EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 OTHER = "7d1f3c52-0000-4000-8000-0000000000b1"
-
-type Listed = Callable[..., list[Alert]]
-
-
-class Live:
-    """A cluster's API that lists what it is told; what it lists comes from memory, everything after that is real."""
-
-    manifests: tuple[dict[str, Any], ...] = ()
-
-    def __enter__(self) -> "Live":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def list_all(self, kind: str) -> list[dict[str, Any]]:
-        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(START, tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def listed(cluster: Cluster, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch) -> Listed:
-    """List these manifests and, when the grace is over, judge them; a cluster that was listed and heard before."""
-    live = Live()
-    monkeypatch.setattr("alerts.services.connection.connect", lambda _: live)
-
-    def run(*manifests: dict[str, Any], wait: bool = True) -> list[Alert]:
-        live.manifests = manifests
-        assert inventory.refresh(cluster)
-        if wait:
-            clock.shift(reconciliation.grace() + timedelta(seconds=1))
-        return reconciliation.reconcile(cluster)
-
-    run(role())
-    Cluster.objects.update(last_event_at=START)
-    return run
 
 
 def written(verb: str = "patch", **changes: Any) -> dict[str, Any]:
