@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 import urllib3
+from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.browser.conftest import ARGUMENTS, WIDE
 from tests.cluster import live
 from tests.cluster.conftest import APIServer, api_server_of
 from tests.cluster.control_plane import plane
@@ -18,6 +20,7 @@ from tests.cluster.control_plane.plane import AuditWebhook
 from tests.cluster.live import Browser, Rolecall, alert_path, eventually, plan_digest
 from tests.cluster.scenarios import APPLY, BINDINGS, JSON_PATCH, MERGE, ROLES, binding, role, user
 from tests.cluster.test_creations_are_detected import MARKUP
+from tests.left_out import CHROMIUM
 
 pytestmark = pytest.mark.control_plane
 
@@ -113,6 +116,36 @@ def test_a_created_role_is_found_revoked_and_its_return_noticed(house: House) ->
     house.person.post(f"{path}/watch", days="7")
     assert house.api_server.ask("POST", ROLES, role("e2e", SECRETS), user=MALLORY)[0] == 201
     assert house.shows(path, "ClusterRole e2e returned")
+
+
+@pytest.fixture
+def page(house: House) -> Iterator[Page]:
+    """A page of Chromium, logged in."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        # The certificate is of an authority that only this test knows.
+        context = chromium.new_context(viewport=WIDE, base_url=house.rolecall.address, ignore_https_errors=True)
+        page = context.new_page()
+        page.goto("/login")
+        page.get_by_label("Name").fill(live.PERSON)
+        page.get_by_label("Password").fill(live.PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        yield page
+        chromium.close()
+
+
+@pytest.mark.browser
+def test_one_click_in_a_browser_takes_a_role_from_the_real_cluster(house: House, page: Page) -> None:
+    house.api_server.ask("POST", ROLES, role("clicked", SECRETS), user=MALLORY)
+    house.api_server.ask("POST", BINDINGS, binding("clicked", "clicked", user("jane")), user=MALLORY)
+    page.goto(house.alert("ClusterRole clicked created"))
+    button = page.get_by_role("button", name="Revoke role and 1 binding")
+    expect(button).to_be_visible(timeout=30_000)
+    assert house.api_server.ask("GET", f"{ROLES}/clicked")[0] == 200
+    button.click()
+    expect(page.locator("main")).to_contain_text("Gone, and verified on the cluster.", timeout=30_000)
+    expect(page.locator("main")).to_contain_text("The cluster answers that it does not exist (404).")
+    assert [house.api_server.ask("GET", f"{each}/clicked")[0] for each in (ROLES, BINDINGS)] == [404, 404]
 
 
 @pytest.mark.parametrize(
