@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+import yaml
 
 from alerts.cluster.api import ClusterAPI
 from alerts.cluster.kinds import Manifest
@@ -17,7 +19,8 @@ from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 
 # Known to both clusters; all they may do is what a test grants them.
-USERS = {"jane": ["testers"], "mallory": [], "nobody": [], "restorer": []}
+USERS = {"jane": ["testers"], "mallory": [], "nobody": [], "restorer": [], "rolecall": []}
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "rbac"
 NAMESPACE = "contract"
 REAL = pytest.param("real", marks=pytest.mark.control_plane)
 
@@ -66,6 +69,21 @@ class APIServer:
             if found or time.monotonic() > deadline:
                 return found[-1]
             time.sleep(0.01)
+
+
+def give(api_server: APIServer, name: str, *, to: str) -> None:
+    """Give a user what deploy/rbac/NAME.yaml gives an account of ours; given again it changes nothing."""
+    path = "/apis/rbac.authorization.k8s.io/v1/"
+    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": to}
+    for manifest in yaml.safe_load_all((DEPLOYED / f"{name}.yaml").read_text()):
+        if manifest["kind"] == "ClusterRole":
+            made = manifest | {"metadata": {"name": f"contract-{name}"}}
+        elif manifest["kind"] == "ClusterRoleBinding":
+            role = manifest["roleRef"] | {"name": f"contract-{name}"}
+            made = manifest | {"metadata": {"name": f"contract-{name}"}, "roleRef": role, "subjects": [subject]}
+        else:
+            continue
+        assert api_server.ask("POST", f"{path}{manifest['kind'].lower()}s", made)[0] in {201, 409}
 
 
 @pytest.fixture(scope="session")
