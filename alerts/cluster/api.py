@@ -117,15 +117,20 @@ class ClusterAPI:
 
         `resource_version` may be None for workloads, whose status changes all the time. Dependants are left to the
         garbage collector (propagationPolicy Background): Foreground would keep the object, and what it grants, alive.
+        The containers of a pod get a second to end; what ends them without waiting would not know that they did.
         Raises NotFound, UidConflict, VersionConflict.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version is not None else {})
-        options = {
+        options: Manifest = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
             "preconditions": preconditions,
             "propagationPolicy": "Background",
-        } | ({"dryRun": ["All"]} if dry_run else {})
+        }
+        if dry_run:
+            options["dryRun"] = ["All"]
+        if reference.kind == "Pod":
+            options["gracePeriodSeconds"] = 1
         body = self._connection.send(_about(reference, "DELETE", "delete", body=options, audit_id=audit_id))
         metadata = body.get("metadata", {})
         finalizers = tuple(metadata.get("finalizers") or ())

@@ -21,6 +21,11 @@ class RevocationQuerySet(models.QuerySet["Revocation"]):
         """Keep what somebody asked for and what has not ended: of an alert there is one at most."""
         return self.filter(state__in=_ACTIVE)
 
+    def like(self, mode: str) -> "RevocationQuerySet":
+        """Keep those about what was left behind where the mode is REMOVE, else those about the role."""
+        left = models.Q(mode=Revocation.Mode.REMOVE)
+        return self.filter(left if mode == Revocation.Mode.REMOVE else ~left)
+
 
 class Revocation(models.Model):
     """One plan to take a role away, and what became of it. A new plan is a new row; nothing is planned over."""
@@ -31,6 +36,7 @@ class Revocation(models.Model):
         REVOKE = "revoke", "Revoke"
         UNBIND = "unbind", "Unbind"
         CONTAIN = "contain", "Contain"
+        REMOVE = "remove", "Remove what was left behind"
 
     class State(models.TextChoices):
         """How far it has come."""

@@ -186,7 +186,12 @@ def _revoke(alert: Alert) -> str:
     if alert.object is None:
         return "There is no role to revoke."
     states = Revocation.State
-    revocation = alert.revocations.filter(requested_by__isnull=False).exclude(state=states.CALLED_OFF).first()
+    revocation = (
+        alert.revocations.like(Revocation.Mode.REVOKE)
+        .filter(requested_by__isnull=False)
+        .exclude(state=states.CALLED_OFF)
+        .first()
+    )
     step = next(step for step in alert.steps.all() if step.key == "revoke")
     if revocation and revocation.restorations.filter(state__in=["done", "partly"]).exists():
         return "The role was revoked, and what was taken away was put back afterwards."

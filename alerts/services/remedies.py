@@ -70,6 +70,20 @@ def tick(item: RemedyItem, *, by: User) -> None:
             )
 
 
+def tick_removed(alert: Alert, keys: Iterable[int], *, by: User | None) -> None:
+    """Count items as dealt with by whom had them removed: the cluster answered that their objects are gone.
+
+    Belongs into the transaction in which the removal ends, with the alert's row locked.
+    """
+    now = timezone.now()
+    for item in alert.remedy_items.select_for_update().filter(pk__in=list(keys)):
+        item.state, item.asked_at = State.GONE, now
+        if item.ticked_by_id is None and by is not None:
+            item.ticked_by, item.ticked_at = by, now
+            Activity.objects.record("remedied", f"removed {item.title}", by=by, alert=alert, detail=_of(item))
+        item.save(update_fields=["state", "asked_at", "ticked_by", "ticked_at"])
+
+
 def untick(item: RemedyItem, *, by: User) -> None:
     """Count an item as not dealt with after all."""
     with transaction.atomic():

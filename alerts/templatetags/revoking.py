@@ -53,6 +53,12 @@ def intent(planned: Revocation) -> str:
 
 
 @register.filter
+def removable_count(alert: Alert) -> int:
+    """Return how many things that were left behind Rolecall could remove."""
+    return len(revoking.removable(alert))
+
+
+@register.filter
 def unplannable(alert: Alert) -> str:
     """Return why nothing of an alert can be planned, and what to do instead."""
     return revoking.unplannable(alert)

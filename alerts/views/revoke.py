@@ -29,8 +29,10 @@ def revoke(request: Request, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _run(request, alert)
     mode = _mode(request.GET.get("mode"))
+    if mode == Revocation.Mode.REMOVE:
+        return _page_of(pk, mode)
     if request.htmx:  # the page asks whether its plan is there
-        return _render(request, "alerts/revoke.html#plan", _context(request, alert, mode))
+        return render_fresh(request, "alerts/revoke.html#plan", _context(request, alert, mode))
     _plan_in_background(alert, mode)
     return _page(request, alert, mode)
 
@@ -55,11 +57,12 @@ def _run(request: Request, alert: Alert) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect("alerts:login")
         return _page(request, alert, mode, problem=str(refused), status=422, written=reason)
-    _wake(scheduled)
+    wake(scheduled)
     return redirect("alerts:revoke", alert.pk)
 
 
-def _wake(scheduled: Revocation) -> None:
+def wake(scheduled: Revocation) -> None:
+    """Have what was scheduled run when its grace is over."""
     if scheduled.state == Revocation.State.SCHEDULED:
         tasks.wake(tasks.run_revocation, scheduled.pk, after=settings.REVOKE_GRACE_SECONDS)
 
@@ -68,16 +71,15 @@ def _wake(scheduled: Revocation) -> None:
 def revoke_approve(request: Request, pk: int) -> HttpResponse:
     """Let run what somebody else asked for."""
     check_may(request, "revoke_role")
-    alert = _alert(pk)
-    active = revocation.current(alert)
-    if active is None:
-        return redirect("alerts:revoke", pk)
+    mode = _mode(request.POST.get("mode"))
+    active = revocation.current(_alert(pk), mode)
     try:
         password.prove(request, request.POST.get("password", ""))
-        _wake(revocation.approve(active, by=request.user, digest=request.POST.get("digest", "")))
+        if active is not None:
+            wake(revocation.approve(active, by=request.user, digest=request.POST.get("digest", "")))
     except (revocation.RequestRefused, password.PasswordRefused) as refused:
         messages.error(request, str(refused))
-    return redirect("alerts:revoke", pk)
+    return _page_of(pk, mode)
 
 
 @require_POST
@@ -111,15 +113,19 @@ def revoke_plan(request: Request, pk: int) -> HttpResponse:
 def revoke_call_off(request: Request, pk: int) -> HttpResponse:
     """Call off the revoke that has not begun."""
     check_may(request, "revoke_role")
-    alert = _alert(pk)
-    active = revocation.current(alert)
+    mode = _mode(request.POST.get("mode"))
+    active = revocation.current(_alert(pk), mode)
     try:
         if active is not None:
             revocation.call_off(active, by=request.user)
             messages.success(request, "Called off. Nothing was done.")
     except revocation.RequestRefused as refused:
         messages.error(request, str(refused))
-    return redirect("alerts:revoke", pk)
+    return _page_of(pk, mode)
+
+
+def _page_of(pk: int, mode: str) -> HttpResponse:
+    return redirect("alerts:remove" if mode == Revocation.Mode.REMOVE else "alerts:revoke", pk)
 
 
 @require_POST
@@ -137,7 +143,7 @@ def revoke_check(request: Request, pk: int) -> HttpResponse:
 def revoke_progress(request: Request, pk: int) -> HttpResponse:
     """Show how far it is. The page asks for this every second, and is drawn anew once it has ended."""
     context = _context(request, _alert(pk), Revocation.Mode.REVOKE)
-    response = _render(request, "alerts/revoke.html#progress", context)
+    response = render_fresh(request, "alerts/revoke.html#progress", context)
     if not (context["run"] and context["run"].is_active()):
         response["HX-Refresh"] = "true"
     return response
@@ -158,7 +164,7 @@ def revoke_button(request: Request, pk: int) -> HttpResponse:
         "may_revoke": request.user.has_perm("alerts.revoke_role"),
         "asks_password": not password.proved_recently(request),
     }
-    return _render(request, "components/revoke_button.html", context)
+    return render_fresh(request, "components/revoke_button.html", context)
 
 
 @require_GET
@@ -167,7 +173,7 @@ def revoke_fresh(request: Request, pk: int) -> HttpResponse:
     alert, mode = _alert(pk), _mode(request.GET.get("mode"))
     if _stands(request, alert, mode):
         return HttpResponse(status=204)
-    return _render(request, "alerts/revoke.html#fresh", {"alert": alert, "mode": mode})
+    return render_fresh(request, "alerts/revoke.html#fresh", {"alert": alert, "mode": mode})
 
 
 def _stands(request: Request, alert: Alert, mode: str) -> bool:
@@ -199,7 +205,8 @@ class Line:
     check: dict[str, Any] | None
 
 
-def _lines(shown: Revocation | None) -> list[Line]:
+def lines(shown: Revocation | None) -> list[Line]:
+    """Return the objects of a plan in their order."""
     if shown is None:
         return []
     checks = shown.proof.get("objects", [])
@@ -237,17 +244,19 @@ def _page(
     context = _context(request, alert, mode) | {"problem": problem}
     if written is not None:
         context["reason"] = written
-    return _render(request, "alerts/revoke.html", context, status=status)
+    return render_fresh(request, "alerts/revoke.html", context, status=status)
 
 
-def _render(request: Request, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+def render_fresh(request: Request, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """Render what no cache may keep: a plan is of its moment."""
     response = render(request, template, context, status=status)
     response["Cache-Control"] = "no-store"
     response["Vary"] = "HX-Request"
     return response
 
 
-def _approvable(request: Request, shown: Revocation) -> bool:
+def approvable(request: Request, shown: Revocation) -> bool:
+    """Tell whether this person may approve it now."""
     asked_by_another = shown.requested_by_id != request.user.pk
     may = request.user.has_perm("alerts.revoke_role")
     return shown.state == Revocation.State.AWAITING and asked_by_another and may
@@ -263,17 +272,16 @@ def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
     return {
         "alert": alert,
         "mode": mode,
-        "modes": Revocation.Mode.choices,
         "run": shown,
-        "run_lines": _lines(shown),
+        "run_lines": lines(shown),
         "run_commands": revocation.restore(shown) if shown and not shown.is_active() else None,
         "seconds_left": max(0, ceil((shown.due_at - now).total_seconds())) if shown and shown.due_at else 0,
         "undo": undo,
         "undoable": shown is not None and revocation.undoable(shown),
-        "approvable": shown is not None and _approvable(request, shown),
+        "approvable": shown is not None and approvable(request, shown),
         "asks_password": not password.proved_recently(request),
         "planned": planned,
-        "lines": _lines(planned),
+        "lines": lines(planned),
         "action": revocation.action(planned) if planned else "",
         "sections": revocation.by_hand(planned) if planned else [],
         "valid_seconds": max(0, int((planned.valid_until - now).total_seconds())) if planned else 0,

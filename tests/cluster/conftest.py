@@ -15,11 +15,12 @@ import yaml
 from alerts.cluster.api import ClusterAPI
 from alerts.cluster.kinds import Manifest
 from alerts.cluster.practice import server
+from alerts.models import Cluster
 from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 
 # Known to both clusters; all they may do is what a test grants them.
-USERS = {"jane": ["testers"], "mallory": [], "nobody": [], "restorer": [], "rolecall": []}
+USERS = {"jane": ["testers"], "mallory": [], "nobody": [], "restorer": [], "deployed": []}
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "rbac"
 NAMESPACE = "contract"
 REAL = pytest.param("real", marks=pytest.mark.control_plane)
@@ -125,3 +126,22 @@ def api_server(request: pytest.FixtureRequest) -> APIServer:
     """Each test that uses this runs against the practice cluster and against a real one."""
     chosen: APIServer = request.getfixturevalue("real" if request.param == "real" else "practice_api_server")
     return chosen
+
+
+@pytest.fixture
+def admin(api_server: APIServer) -> Iterator[ClusterAPI]:
+    with api_server.client() as api:
+        yield api
+
+
+@pytest.fixture
+def connected(cluster: Cluster, api_server: APIServer) -> Cluster:
+    """The cluster as Rolecall knows it, with an account that may do what deploy/rbac gives it and nothing else."""
+    for name in ("reader", "revoker"):
+        give(api_server, name, to="deployed")
+    cluster.api_address = api_server.address
+    cluster.certificate_authority = api_server.certificate_authority
+    cluster.readable = cluster.revocable = cluster.private_address_allowed = True
+    cluster.set_api_token(api_server.tokens["deployed"])
+    cluster.save()
+    return cluster

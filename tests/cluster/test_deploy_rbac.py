@@ -65,7 +65,8 @@ def installed(real: APIServer, control_plane: ControlPlane) -> Iterator[APIServe
     yield real
     for path, body in made:
         assert real.ask("DELETE", f"{path}/{body['metadata']['name']}")[0] == 200
-    control_plane.kubectl("delete", "--wait=false", *FILES)
+    # The namespace stays: another module may install the account again before it would be gone.
+    control_plane.kubectl("delete", "--wait=false", *FILES[1:])
 
 
 @pytest.fixture

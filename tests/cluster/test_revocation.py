@@ -30,25 +30,6 @@ def _no_grace(settings: Settings) -> None:
     settings.REVOKE_GRACE_SECONDS = 0
 
 
-@pytest.fixture
-def admin(api_server: APIServer) -> Iterator[ClusterAPI]:
-    with api_server.client() as api:
-        yield api
-
-
-@pytest.fixture
-def connected(cluster: Cluster, api_server: APIServer) -> Cluster:
-    """The cluster as Rolecall knows it, with an account that may do what deploy/rbac gives it and nothing else."""
-    for name in ("reader", "revoker"):
-        give(api_server, name, to="rolecall")
-    cluster.api_address = api_server.address
-    cluster.certificate_authority = api_server.certificate_authority
-    cluster.readable = cluster.revocable = cluster.private_address_allowed = True
-    cluster.set_api_token(api_server.tokens["rolecall"])
-    cluster.save()
-    return cluster
-
-
 def role(admin: ClusterAPI, name: str, **metadata: Any) -> ObjectReference:
     rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}]
     manifest = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name, **metadata}}

@@ -92,8 +92,8 @@ def seed(store: Store, *, before: datetime) -> None:
 
 
 def own_manifests() -> Iterator[Manifest]:
-    """Yield the manifests of Rolecall's account, which may read and revoke."""
-    for name in ("account", "reader", "guard", "revoker"):
+    """Yield the manifests of Rolecall's account, which may read, revoke, and remove what was left behind."""
+    for name in ("account", "reader", "guard", "revoker", "remover"):
         yield from yaml.load_all((OWN_MANIFESTS / f"{name}.yaml").read_text(), yaml.CSafeLoader)
 
 

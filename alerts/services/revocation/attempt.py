@@ -17,7 +17,7 @@ def attempt(api: ClusterAPI, target: Target, *, audit_id: str, dry_run: bool = F
         return api.delete(
             target.reference,
             uid=target.uid,
-            resource_version=target.resource_version,
+            resource_version=target.resource_version or None,
             dry_run=dry_run,
             audit_id=audit_id,
         )

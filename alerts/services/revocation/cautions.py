@@ -40,7 +40,7 @@ def cautions(alert: Alert, change: Change, rehearsed: Iterable[Rehearsed], ourse
         *_of_reach(change),
         *_of_ourselves(change, ourselves),
         *(Caution(f"{target} {sentence}") for target in change.targets for sentence in returning(target.content)),
-        *_of_rehearsal(change.targets, rehearsed),
+        *of_rehearsal(change.targets, rehearsed),
     ]
     return sorted(everything, key=lambda caution: not caution.grave)
 
@@ -107,7 +107,8 @@ def _of_ourselves(change: Change, ourselves: Identity | None) -> Iterator[Cautio
         )
 
 
-def _of_rehearsal(targets: Sequence[Target], rehearsed: Iterable[Rehearsed]) -> Iterator[Caution]:
+def of_rehearsal(targets: Sequence[Target], rehearsed: Iterable[Rehearsed]) -> Iterator[Caution]:
+    """Warn of what finalizers would keep, and of what cannot be rehearsed."""
     for target, answer in zip(targets, rehearsed, strict=False):
         if answer.outcome in {"held", "impossible"}:
             yield Caution(f"{target}: {answer.text}")

@@ -6,8 +6,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.models import Activity, Alert, Answer, Revocation, Step
-from alerts.services import watch
-from alerts.services.revocation import summary
+from alerts.services import remedies, watch
+from alerts.services.revocation import removal, summary
 
 State = Revocation.State
 _SAID = 5
@@ -43,9 +43,12 @@ def verdict(run: Revocation) -> tuple[State, str]:
 
 
 def _unfinished(run: Revocation) -> Iterator[str]:
-    """Say of each object that was not taken away why."""
+    """Say of each object that was not taken away why. A pod that was ending may be found gone by the proof."""
+    checks = run.proof.get("objects", [])
     for number, target in enumerate(run.plan):
         result = run.results[number] if number < len(run.results) else None
+        if result is not None and result["outcome"] == "ending" and number < len(checks) and checks[number]["passed"]:
+            continue
         if result is None:
             yield f"{_name(target)}: not begun."
         elif not result["ended"]:
@@ -74,20 +77,23 @@ def finish(alert: Alert, revocation: Revocation) -> None:
 
     What was done is watched for its return from this moment on.
     """
+    removes = revocation.mode == Revocation.Mode.REMOVE
     summary.write_evidence(alert, revocation)
-    if revocation.state == State.DONE and _ends_everything(revocation):
+    if removes:
+        remedies.tick_removed(alert, removal.proved(revocation), by=revocation.requested_by)
+    elif revocation.state == State.DONE and _ends_everything(revocation):
         _answer(alert, revocation)
     Activity.objects.record(
         f"revoke_{revocation.state}",
-        f"{revocation.mode} {alert.object}: {summary.outcome(revocation)}",
+        f"{revocation.mode} {'what was left behind' if removes else alert.object}: {summary.outcome(revocation)}",
         by=revocation.requested_by,
         alert=alert,
         detail={"revocation": revocation.pk, "results": revocation.results, "proof": revocation.proof},
     )
-    if revocation.state == State.DONE:
+    if revocation.state == State.DONE and not removes:
         watch.start(alert, by=revocation.requested_by, days=watch.DAYS)
-    alert.version += 1
-    alert.save(update_fields=["version"])
+    alert.version, alert.evidence_due = alert.version + 1, alert.evidence_due or removes
+    alert.save(update_fields=["version", "evidence_due"])
 
 
 def _ends_everything(revocation: Revocation) -> bool:

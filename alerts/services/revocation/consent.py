@@ -10,7 +10,7 @@ from django.utils import timezone
 from alerts.audit.visible import visible
 from alerts.models import Activity, Alert, Revocation
 from alerts.models.revocation import APPROVABLE_FOR
-from alerts.services.revocation import planning, summary
+from alerts.services.revocation import planning, removal, summary, targets
 from alerts.services.revocation.cautions import personal
 
 PERMISSION = "alerts.revoke_role"
@@ -107,8 +107,16 @@ def call_off(revocation: Revocation, *, by: User) -> None:
 
 def what(revocation: Revocation) -> str:
     """Return what the person decided, as the end of a sentence: “revoke ClusterRole x (1 role and 2 bindings)”."""
-    about = revocation.alert.object
-    return f"{revocation.mode} {about} ({summary.objects(revocation)})"
+    if revocation.mode == Revocation.Mode.REMOVE:
+        return f"remove what was left behind: {', '.join(map(str, targets.of(revocation)))}"
+    return f"{revocation.mode} {revocation.alert.object} ({summary.objects(revocation)})"
+
+
+def name_to_type(revocation: Revocation) -> str:
+    """Return the name that a person types where warnings ask for it: the role's, or of a removal the first object's."""
+    if revocation.mode == Revocation.Mode.REMOVE:
+        return next((str(target["name"]) for target in revocation.plan), "")
+    return revocation.alert.object.name if revocation.alert.object else ""
 
 
 def _schedule(fresh: Revocation) -> None:
@@ -132,7 +140,8 @@ def _still_fits(revocation: Revocation) -> bool:
     Raises RequestRefused where the cluster cannot be asked.
     """
     alert, mode = revocation.alert, revocation.mode
-    made = planning.draft(alert, mode, planning.chosen(revocation))
+    removes = mode == Revocation.Mode.REMOVE
+    made = removal.redraft(revocation) if removes else planning.draft(alert, mode, planning.chosen(revocation))
     if made.effects.get("remembered"):
         raise RequestRefused(f"The plan is old and cannot be compared with the cluster: {made.error}")
     return made.runnable and planning.digest(alert, mode, made) == revocation.digest
@@ -163,9 +172,8 @@ def _check(fresh: Revocation, by: User, reason: str, digest: str, typed_name: st
     if not reason.strip():
         raise RequestRefused("Say in a sentence why: the reason is kept with the action.")
     grave = any(warning["grave"] for warning in fresh.warnings) or personal(fresh, by)
-    about = fresh.alert.object
-    if grave and about is not None and visible(about.name) != visible(typed_name):
-        raise RequestRefused("Because of the warnings, type the name of the role to go on.")
+    if grave and visible(name_to_type(fresh)) != visible(typed_name):
+        raise RequestRefused("Because of the warnings, type the name to go on.")
 
 
 def _record(revocation: Revocation, kind: str, text: str, by: User | None) -> None:

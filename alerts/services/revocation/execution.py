@@ -23,8 +23,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one object, in the order of the plan.
 
     `outcome` is sent (an answer is still owed: the worker may have been stopped), deleted, emptied, unlabelled, gone
-    (before we came), changed, replaced, forbidden, refused, failed, or held (still in force, by a finalizer). `ended`
-    says that the object grants nothing any more.
+    (before we came), changed, replaced, forbidden, refused, failed, ending (a pod whose containers are being stopped),
+    or held (still in force, by a finalizer). `ended` says that the object grants nothing any more.
     """
 
     key: str
@@ -64,7 +64,7 @@ def execute(api: ClusterAPI, target: Target, *, audit_id: str, sent_before: bool
         return _find_out(api, target)
     if deletion is None:
         return _TAKEN[target.action]
-    return ("deleted", "The cluster deleted it.") if deletion.finished else _held(deletion.finalizers)
+    return ("deleted", "The cluster deleted it.") if deletion.finished else _held(target, deletion.finalizers)
 
 
 _REFUSALS: dict[type[ClusterError], str] = {Forbidden: "forbidden", Refused: "refused", Invalid: "failed"}
@@ -96,7 +96,7 @@ def _state(api: ClusterAPI, target: Target) -> tuple[str, str]:
         if target.taken_from(live):
             return _TAKEN[target.action]
     elif metadata.get("deletionTimestamp"):
-        return _held(tuple(metadata.get("finalizers") or ()))
+        return _held(target, tuple(metadata.get("finalizers") or ()))
     raise Unsettled
 
 
@@ -120,6 +120,8 @@ def _after_a_conflict(api: ClusterAPI, target: Target, *, sent_before: bool) -> 
     return "changed", "It was changed since the plan and was not touched: look at what changed and plan anew."
 
 
-def _held(finalizers: tuple[str, ...]) -> tuple[str, str]:
+def _held(target: Target, finalizers: tuple[str, ...]) -> tuple[str, str]:
+    if target.kind == "Pod" and not finalizers:
+        return "ending", "Its containers are being stopped; the pod goes when they have ended."
     by = ", ".join(finalizers) or "a finalizer"
     return "held", f"Deletion began, but {by} keeps it: it is still in force until that is taken off."

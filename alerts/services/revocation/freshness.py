@@ -20,15 +20,15 @@ State = Revocation.State
 
 def current(alert: Alert, mode: str = Revocation.Mode.REVOKE) -> Revocation | None:
     """Return what counts now: what waits, is about to run or running; else the newest plan or run of that mode."""
-    rows = alert.revocations.all()
+    rows = alert.revocations.like(mode)
     active = rows.active().first()
     return active or rows.filter(mode=mode).exclude(state=State.STALE).order_by("-pk").first()
 
 
-def finished(alert: Alert) -> Revocation | None:
-    """Return the newest revoke that was run to an end, or None."""
+def finished(alert: Alert, mode: str = Revocation.Mode.REVOKE) -> Revocation | None:
+    """Return the newest revoke that was run to an end, or with REMOVE the newest removal; None where there is none."""
     ended = [State.DONE, State.PARTLY, State.FAILED]
-    return alert.revocations.filter(state__in=ended).order_by("-pk").first()
+    return alert.revocations.like(mode).filter(state__in=ended).order_by("-pk").first()
 
 
 def plannable(alert: Alert) -> bool:
@@ -61,7 +61,8 @@ def unready() -> list[Alert]:
 
 
 def _wanted(alert: Alert, mode: str, *, early: timedelta) -> bool:
-    if not plannable(alert) or not alert.is_open():
+    # What was left behind goes only as far as somebody chose it.
+    if mode == Revocation.Mode.REMOVE or not plannable(alert) or not alert.is_open():
         return False
     newest = current(alert, mode)
     if newest is None:

@@ -72,7 +72,7 @@ def plan(alert: Alert, mode: str = Revocation.Mode.REVOKE, *, choice: Choice = A
     if newest and newest.is_active():
         return newest
     begun = timezone.now()
-    return _save(alert, mode, draft(alert, mode, _completed(choice, newest)), begun)
+    return save(alert, mode, draft(alert, mode, _completed(choice, newest)), begun)
 
 
 def draft(alert: Alert, mode: str, choice: Choice) -> Draft:
@@ -101,7 +101,7 @@ def _completed(choice: Choice, newest: Revocation | None) -> Choice:
 def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, choice: Choice) -> Draft:
     found = targets.survey(api, about)
     goes = _goes(found, mode, choice)
-    change, ourselves = Change(found, goes), _ourselves(api)
+    change, myself = Change(found, goes), ourselves(api)
     depended = use.dependence(alert, change)
     effects = _effects(alert, found, goes, choice) | {
         "advice": msgspec.to_builtins(advise(found)),
@@ -113,15 +113,15 @@ def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, choice:
         "unread": depended.unread,
         "hours": use.HOURS,
         "gone": found.role is None and not found.bindings,
-        "ourselves": ourselves.username if ourselves else "",
+        "ourselves": myself.username if myself else "",
     }
     made = Draft(targets=goes, effects=effects, refusals=refusals(mode, found, goes))
     if not alert.cluster.revocable:
         made.error = READ_ONLY
     elif goes and not made.refusals:
         made.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
-        made.error = _standing_in_the_way(goes, made.rehearsal)
-    made.cautions = cautions(alert, change, made.rehearsal, ourselves)
+        made.error = standing_in_the_way(goes, made.rehearsal)
+    made.cautions = cautions(alert, change, made.rehearsal, myself)
     if not goes:
         made.error = _nothing(found, mode)
     return made
@@ -178,14 +178,16 @@ def _same(alert: Alert, target: Target) -> bool | None:
     return target.uid in known if known else None
 
 
-def _ourselves(api: ClusterAPI) -> Identity | None:
+def ourselves(api: ClusterAPI) -> Identity | None:
+    """Return who our account is on the cluster; None where the cluster does not say."""
     try:
         return api.whoami()
     except ClusterError:
         return None  # an API server older than 1.28 has no SelfSubjectReview
 
 
-def _standing_in_the_way(goes: list[Target], rehearsal: list[Rehearsed]) -> str:
+def standing_in_the_way(goes: list[Target], rehearsal: list[Rehearsed]) -> str:
+    """Return the first answer of a rehearsal that forbids the run, as a sentence; "" where none does."""
     for target, answer in zip(goes, rehearsal, strict=True):
         if not answer.passed:
             more = NOT_HELD if target.action == "unlabel" and answer.outcome == "refused" else ""
@@ -206,7 +208,11 @@ def digest(alert: Alert, mode: str, made: Draft) -> str:
     return targets.digest(alert, mode, made.targets, [caution.text for caution in made.cautions])
 
 
-def _save(alert: Alert, mode: str, made: Draft, begun: datetime) -> Revocation:
+def save(alert: Alert, mode: str, made: Draft, begun: datetime) -> Revocation:
+    """Store a plan that was begun at that time; earlier ones of its mode become stale, and one alike is renewed.
+
+    While one is under way, that one is returned.
+    """
     planned = Revocation(
         alert=alert,
         mode=mode,

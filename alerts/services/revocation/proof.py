@@ -1,6 +1,7 @@
 """The proof that a plan took effect: every object is read again, and the cluster is asked about every holder."""
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from alerts.services.revocation.targets import Target
 # An API server's authorizer learns of a deletion by a watch, a few milliseconds later than the store.
 _PATIENCE = 2.0
 _WAIT = 0.1
+# A kubelet stops the containers of a deleted pod and then lets it go; an absent one never does.
+_CONTAINERS_END = 10.0
 _HOLDERS_ASKED = 25
 _AT_ONCE = 8
 
@@ -62,6 +65,10 @@ def _object(api: ClusterAPI, target: Target) -> Check:
     about = str(target)
     try:
         live = api.read(target.reference)
+        until = time.monotonic() + _CONTAINERS_END
+        while _is_ending(target, live) and time.monotonic() < until:
+            time.sleep(_WAIT)
+            live = api.read(target.reference)
     except NotFound:
         return Check(subject=about, text="The cluster answers that it does not exist (404).", passed=True)
     except ClusterError as problem:
@@ -75,8 +82,16 @@ def _object(api: ClusterAPI, target: Target) -> Check:
         return Check(subject=about, text=text, passed=True)
     if metadata.get("deletionTimestamp"):
         held = storable(", ".join(metadata.get("finalizers") or ()))
-        return Check(subject=about, text=f"It is being deleted, held by {held}, and still in force.", passed=False)
+        by = f"held by {held}" if held else "its containers have not ended"
+        return Check(subject=about, text=f"It is being deleted, {by}, and still in force.", passed=False)
     return Check(subject=about, text="It exists.", passed=False)
+
+
+def _is_ending(target: Target, live: Mapping[str, Any]) -> bool:
+    """Tell whether it is the planned pod, whose containers are being stopped."""
+    metadata = live["metadata"]
+    ending = metadata.get("deletionTimestamp") and not metadata.get("finalizers")
+    return target.kind == "Pod" and metadata["uid"] == target.uid and bool(ending)
 
 
 def _holder(api: ClusterAPI, loss: Loss, question: rbac.Request, *, gone: frozenset[str], until: float) -> Check:

@@ -1,5 +1,6 @@
 """A revoke in one line, for the step on the alert's page and for the record."""
 
+from collections import Counter
 from typing import Any
 
 from alerts.models import Alert, Revocation
@@ -8,7 +9,12 @@ State = Revocation.State
 
 
 def write_evidence(alert: Alert, revocation: Revocation) -> None:
-    """Keep how the revoke stands as the evidence of the alert's step; the alert's row must be locked."""
+    """Keep how the revoke stands as the evidence of the alert's step; the alert's row must be locked.
+
+    A removal of what was left behind is told by the items of its own step.
+    """
+    if revocation.mode == Revocation.Mode.REMOVE:
+        return
     alert.evidence = alert.evidence | {"revoke": evidence(revocation)}
     alert.save(update_fields=["evidence"])
 
@@ -67,7 +73,10 @@ def unlabelled(revocation: Revocation) -> str:
 
 
 def objects(revocation: Revocation) -> str:
-    """Return what the plan holds, counted: “1 role and 2 bindings”."""
+    """Return what the plan holds, counted: “1 role and 2 bindings”, of a removal “1 DaemonSet and 2 CronJobs”."""
+    if revocation.mode == Revocation.Mode.REMOVE:
+        kinds = Counter(target["kind"] for target in revocation.plan)
+        return " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items()) or "nothing"
     bindings = sum(target["kind"].endswith("Binding") for target in revocation.plan)
     counts = ((len(revocation.plan) - bindings, "role"), (bindings, "binding"))
     return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count) or "nothing"
@@ -77,6 +86,8 @@ def action(revocation: Revocation) -> str:
     """Return the words of the button that runs the plan: “Revoke role and 1 binding”."""
     if revocation.mode == Revocation.Mode.CONTAIN:
         return "Contain role"
+    if revocation.mode == Revocation.Mode.REMOVE:
+        return f"Remove {objects(revocation)}"
     verb = "Unbind" if revocation.mode == Revocation.Mode.UNBIND else "Revoke"
     return f"{verb} {objects(revocation).replace('1 role', 'role')}"
 

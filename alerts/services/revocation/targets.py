@@ -38,8 +38,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     merge: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, manifest: Manifest, action: Action = "delete", merge: dict[str, Any] | None = None) -> "Target":
-        """Pin an object as it stands; `merge` is the merge patch of what is not deleted."""
+    def of(
+        cls,
+        manifest: Manifest,
+        action: Action = "delete",
+        merge: dict[str, Any] | None = None,
+        *,
+        versioned: bool = True,
+    ) -> "Target":
+        """Pin an object as it stands; `merge` is the merge patch of what is not deleted.
+
+        Not `versioned`, it is pinned by its uid alone: the status of what runs changes all the time.
+        """
         metadata = manifest["metadata"]
         text = json.dumps(manifest, sort_keys=True)
         return cls(
@@ -48,7 +58,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             namespace=storable(metadata.get("namespace", "")),
             name=storable(metadata["name"]),
             uid=metadata.get("uid", ""),
-            resource_version=metadata.get("resourceVersion", ""),
+            resource_version=metadata.get("resourceVersion", "") if versioned else "",
             manifest=text,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
             merge=merge or {},

@@ -46,6 +46,8 @@ def undoable(revocation: Revocation) -> bool:
     """Tell whether the revoke took something away that Rolecall can put back, and nobody did yet."""
     took = any(result["outcome"] in _TAKEN_BY_US for result in revocation.results)
     undone = revocation.restorations.filter(state__in=[State.RUNNING, State.DONE]).exists()
+    if revocation.mode == Revocation.Mode.REMOVE:
+        return False
     return revocation.is_finished() and took and revocation.alert.cluster.restorable and not undone
 
 

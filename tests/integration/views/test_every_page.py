@@ -35,9 +35,9 @@ NO_PAGES = {"healthz", "readyz", "metrics"}
 OPEN_TO_ALL = {"login", "hook"} | NO_PAGES
 CHANGES_ONLY = {
     "take", "assign", "move", "answer", "close", "reopen", "note", "edit_note", "bulk", "logout", "hook",
-    "revoke_plan", "revoke_approve", "revoke_restore", "revoke_call_off", "revoke_check", "retry", "watch",
-    "end_watch", "test_message", "remove_stakeholder", "remove_channel", "investigate", "examine_again", "end_mute",
-    "switch_known_actor", "save_view", "remove_view", "tick_remedy", "extend_watch", "decide_finding",
+    "revoke_plan", "remove_plan", "revoke_approve", "revoke_restore", "revoke_call_off", "revoke_check", "retry",
+    "watch", "end_watch", "test_message", "remove_stakeholder", "remove_channel", "investigate", "examine_again",
+    "end_mute", "switch_known_actor", "save_view", "remove_view", "tick_remedy", "extend_watch", "decide_finding",
 }  # fmt: skip
 
 
