@@ -41,6 +41,7 @@ def test_secrets_are_in_no_row_and_no_body(cluster: Cluster, monkeypatch: pytest
             Finding("test", each.sha256, "Test", each, "ClusterRole", "", "r", ""),
         ],
     )
+    monkeypatch.setattr(detections, "may_matter", lambda _: True)
     secret = {"kind": "Secret", "data": {"a": SECRET}, "stringData": {"b": SECRET}}
     settings = {"kind": "ConfigMap", "data": {"a": SECRET}}
     about = {"resource": "secrets", "namespace": "web", "name": "db", "apiVersion": "v1"}
