@@ -85,7 +85,8 @@ def _examine(batch: Batch) -> Outcome:
         if locked.state == Batch.State.DONE:
             return Outcome()
         stored = _stored(batch.cluster, kept)
-        opened = [alert for each in stored for alert in _take_in(batch, each, known, told)]
+        watched = bool(stored) and tripwire.waits(batch.cluster)
+        opened = [alert for each in stored for alert in _take_in(batch, each, known, told, watched=watched)]
         echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
         opened += _keep_damaged(batch, decoded.damaged)
         stream.hear(batch.cluster, skimmed.everything)
@@ -128,14 +129,14 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
 
 
-def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notification]) -> list[Alert]:
+def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notification], *, watched: bool) -> list[Alert]:
     """Let an event have its effects, return the alerts it opened, and add who is told of those it opened again."""
     findings = kept.findings
     if findings is None:
         damage = audit_data_damaged.examine(kept.event, batch.received_at)
         findings = (*_found(batch.cluster, kept.event, known), *damage)
     version = inventory.record(batch.cluster, kept.event, kept.row)
-    for tripped in tripwire.notice(batch.cluster, kept.row, version):
+    for tripped in tripwire.notice(batch.cluster, kept.row, version) if watched else ():
         told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
     opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
     if version is not None:
@@ -151,13 +152,14 @@ def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:
 
 def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
     """Examine the next change of an object again, where what it changed from became known only now."""
-    later = version.object.versions.filter(at__gt=version.at, event__isnull=False).select_related("event")
-    following = later.order_by("at", "pk").first()
-    if following is None or following.event is None:
+    later = version.object.versions.filter(at__gt=version.at, event__isnull=False).order_by("at", "pk")
+    key = later.values_list("event", flat=True).first()
+    if key is None:
         return
-    event = event_of(following.event)
+    following = AuditEvent.objects.get(pk=key)
+    event = event_of(following)
     for finding in _found(cluster, event, known) if event else ():
-        yield alarm.open_alert(cluster, finding, following.event)
+        yield alarm.open_alert(cluster, finding, following)
 
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:

@@ -151,8 +151,8 @@ def _kept(manifest: Manifest) -> Manifest:
 
 def _settle(named: AccessObject) -> None:
     """Note on the object whether its newest version is a deletion."""
-    latest = named.latest()
-    deleted_at = latest.at if latest and latest.deletion else None
+    newest = named.versions.order_by("-at", "-pk").values_list("at", "deletion").first()
+    deleted_at = newest[0] if newest and newest[1] else None
     if named.deleted_at != deleted_at:
         named.deleted_at = deleted_at
         named.save(update_fields=["deleted_at"])

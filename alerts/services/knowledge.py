@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from alerts import rbac
@@ -39,18 +40,24 @@ class Knowledge:
         name, namespace = storable(event.name), storable(event.namespace)
         digest = AccessObject.digest_of(kind, namespace, name)
         at = event.at or timezone.now()
-        seen = AccessVersion.objects.filter(object__cluster=self.cluster, object__digest=digest, at__lt=at)
-        known = [each for each in seen.order_by("-at", "-pk") if each.deletion or each.manifest is not None]
-        same = next((each for each in known if after is not None and _is(each, after)), None)
-        if same is not None:
-            earlier = known[known.index(same) + 1 :]
-            listed = same.source == AccessVersion.Source.LISTING and at - same.at < _LISTING_LASTS
-            known = earlier if listed and earlier else [same]
-        return known[0].manifest if known and not known[0].deletion else None
+        known = AccessVersion.objects.filter(
+            Q(deletion=True) | Q(manifest__isnull=False),
+            object__cluster=self.cluster,
+            object__digest=digest,
+            at__lt=at,
+        ).order_by("-at", "-pk")
+        last = same = _same(known, after)
+        if same is None:
+            last = known.first()
+        elif same.source == AccessVersion.Source.LISTING and at - same.at < _LISTING_LASTS:
+            last = known.filter(Q(at__lt=same.at) | Q(at=same.at, pk__lt=same.pk)).first() or same
+        return last.manifest if last and not last.deletion else None
 
 
-def _is(version: AccessVersion, manifest: inventory.Manifest) -> bool:
-    """Tell whether a version is this very one, by uid and resourceVersion."""
+def _same(known: QuerySet[AccessVersion], manifest: inventory.Manifest | None) -> AccessVersion | None:
+    """Return the version that is this very one, by uid and resourceVersion."""
     metadata = metadata_of(manifest)
-    identity = (metadata.get("uid"), metadata.get("resourceVersion"))
-    return bool(version.resource_version) and (version.uid, version.resource_version) == identity
+    uid, resource_version = metadata.get("uid"), metadata.get("resourceVersion")
+    if not (isinstance(uid, str) and isinstance(resource_version, str) and resource_version):
+        return None
+    return known.filter(uid=storable(uid), resource_version=storable(resource_version)).first()

@@ -39,6 +39,11 @@ def concerns(event: Event, places: frozenset[Place]) -> bool:
     return (f"{event.group}/{event.resource}", storable(event.namespace), storable(event.name)) in places
 
 
+def waits(cluster: Cluster) -> bool:
+    """Tell whether any watch can trip."""
+    return _waiting(cluster).exists()
+
+
 def notice(cluster: Cluster, row: AuditEvent, version: AccessVersion | None = None) -> list[Watch]:
     """Trip the watches that this event makes true and return them, each alert reopened where it was closed.
 
