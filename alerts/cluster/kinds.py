@@ -48,6 +48,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("Deployment", "apps", "v1", "deployments", namespaced=True),
         Kind("DaemonSet", "apps", "v1", "daemonsets", namespaced=True),
         Kind("StatefulSet", "apps", "v1", "statefulsets", namespaced=True),
+        Kind("ReplicaSet", "apps", "v1", "replicasets", namespaced=True),
+        Kind("ReplicationController", "", "v1", "replicationcontrollers", namespaced=True),
         Kind("Job", "batch", "v1", "jobs", namespaced=True),
         Kind("CronJob", "batch", "v1", "cronjobs", namespaced=True),
         Kind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies", namespaced=True),
@@ -61,7 +63,16 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-WORKLOAD_KINDS = ("Pod", "Deployment", "DaemonSet", "StatefulSet", "Job", "CronJob")
+WORKLOAD_KINDS = (
+    "Pod",
+    "Deployment",
+    "DaemonSet",
+    "StatefulSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "CronJob",
+)
 
 
 def kind_of(group: str, plural: str) -> Kind | None:

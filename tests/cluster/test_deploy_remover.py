@@ -11,7 +11,7 @@ from alerts.cluster.errors import NotFound
 from alerts.cluster.kinds import KINDS, Manifest, ObjectReference
 from tests.cluster.conftest import DEPLOYED, NAMESPACE, APIServer
 from tests.cluster.control_plane.plane import ControlPlane
-from tests.cluster.test_removal import JOB, SELECTED, SPECS
+from tests.cluster.test_removal import JOB, SELECTED, SPECS, TEMPLATE
 
 pytestmark = pytest.mark.control_plane
 
@@ -19,6 +19,8 @@ FILES = [f"--filename={DEPLOYED / name}.yaml" for name in ("account", "reader", 
 ACCOUNT = "rolecall"
 MANIFESTS: dict[str, Manifest] = SPECS | {
     "StatefulSet": {"spec": SELECTED | {"serviceName": "left"}},
+    "ReplicaSet": {"spec": SELECTED},
+    "ReplicationController": {"spec": {"selector": {"app": "left"}, "template": TEMPLATE}},
     "Job": {"spec": JOB},
     "MutatingWebhookConfiguration": {"webhooks": []},
     "ValidatingWebhookConfiguration": {"webhooks": []},
