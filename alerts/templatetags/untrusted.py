@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from alerts import detections
+from alerts.audit import redaction
 from alerts.audit import visible as visible_text
 from alerts.models import Alert
 
@@ -21,6 +22,12 @@ register = template.Library()
 def visible(value: Any) -> str:
     """Return the value as one visible line; Django escapes it afterwards like any other text."""
     return visible_text.visible("" if value is None else str(value))
+
+
+@register.filter
+def without_secrets(value: str | None) -> str:
+    """Return the text without tokens and authorization headers."""
+    return redaction.text(value or "")
 
 
 @register.filter

@@ -6,8 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts.models import Cluster
+from alerts.services import stream
 from alerts.templatetags.untrusted import age
 
 PAGES = {
@@ -50,12 +52,19 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def health() -> Health:
-    """Tell how many clusters there are and when the last batch came from any of them."""
-    received = list(Cluster.objects.values_list("last_batch_at", flat=True))
-    if not received:
+    """Tell how many clusters there are, when the last batch came from any of them, and which fell silent."""
+    known = list(Cluster.objects.values_list("name", "last_batch_at", "silent_since"))
+    if not known:
         return Health(good=False, text="no cluster yet")
-    clusters = "1 cluster" if len(received) == 1 else f"{len(received)} clusters"
-    heard = [at for at in received if at]
+    clusters = "1 cluster" if len(known) == 1 else f"{len(known)} clusters"
+    heard = [at for _, at, _ in known if at]
     if not heard:
         return Health(good=False, text=f"{clusters} · nothing received yet")
-    return Health(good=len(heard) == len(received), text=f"{clusters} · last event {age(max(heard))} ago")
+    now = timezone.now()
+    silent = [(name, at) for name, at, since in known if at and (since or now - at > stream.silence_limit())]
+    if len(silent) == 1:
+        ((name, at),) = silent
+        return Health(good=False, text=f"{clusters} · {name} silent for {age(at)}")
+    if silent:
+        return Health(good=False, text=f"{clusters} · {len(silent)} of them silent")
+    return Health(good=len(heard) == len(known), text=f"{clusters} · last event {age(max(heard))} ago")

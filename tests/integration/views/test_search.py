@@ -8,6 +8,7 @@ from alerts.models import Cluster
 from alerts.services import evidence
 from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
+from tests.unit.audit.events import event_list, reading
 
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
@@ -68,3 +69,20 @@ def test_an_alert_leads_to_what_its_actor_did(as_vic: Client, history: Cluster) 
     alert = make_alert(history, "another", actor="x&actor=jane")
     page = as_vic.get(alert.get_absolute_url()).content.decode()
     assert f"{reverse('alerts:search', args=['prod-eu'])}?actor=x%26actor%3Djane" in page
+
+
+def test_what_an_attacker_wrote_is_shown_as_text_and_without_its_secrets(as_vic: Client, cluster: Cluster) -> None:
+    hostile = "<img src=x onerror=alert(1)>\u202e\"'\x1b[31m"
+    token = "Authorization: Bearer hunter2-0123456789"
+    about = {"resource": hostile, "namespace": hostile, "name": hostile, "apiGroup": "", "apiVersion": "v1"}
+    someone = {"username": "mallory", "groups": []}
+    asked = reading() | {"user": someone, "objectRef": about, "userAgent": f"{hostile} {token}", "sourceIPs": [hostile]}
+    elsewhere = {"requestURI": f"/logs/?{token}", "objectRef": None, "impersonatedUser": {"username": hostile}}
+    take_in(cluster, event_list(asked, {key: value for key, value in (asked | elsewhere).items() if value is not None}))
+    page = search(as_vic, actor="mallory")
+    assert rows(page) == 2
+    assert "<img" not in page
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert "hunter2" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
