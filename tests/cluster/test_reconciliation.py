@@ -12,13 +12,17 @@ from django.utils import timezone
 from alerts.models import AccessVersion, Cluster
 from alerts.services import inbox, intake, inventory, reconciliation, stream
 from tests.cluster.conftest import APIServer
-from tests.cluster.scenarios import GET_PODS, ROLES, role
+from tests.cluster.scenarios import APPLY, GET_PODS, ROLES, role
 from tests.unit.audit.events import event_list
 
 
 @pytest.fixture
 def asked(api_server: APIServer, cluster: Cluster) -> Cluster:
-    """The cluster behind the API server, which was listed and sent events before."""
+    return connect(cluster, api_server)
+
+
+def connect(cluster: Cluster, api_server: APIServer) -> Cluster:
+    """Return the cluster behind the API server, which was listed and sent events before."""
     cluster.api_address, cluster.certificate_authority = api_server.address, api_server.certificate_authority
     cluster.readable = cluster.private_address_allowed = True
     cluster.set_api_token(api_server.tokens["admin"])
@@ -102,3 +106,35 @@ def test_a_canary_is_recorded_under_its_own_audit_id(api_server: APIServer, aske
     take_in(asked, event_of(api_server, canary.audit_id))
     canary.refresh_from_db()
     assert canary.seen_at is not None
+
+
+YAML = """apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: reconcile-yaml
+rules:
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+"""
+
+
+@pytest.mark.control_plane
+def test_an_apply_in_yaml_leaves_no_event_on_a_real_api_server_and_is_found_all_the_same(
+    real: APIServer, cluster: Cluster
+) -> None:
+    asked = connect(cluster, real)
+    path = f"{ROLES}/reconcile-yaml?fieldManager=x"
+    assert real.ask("PATCH", path, YAML, content_type=APPLY, audit_id="reconcile-yaml")[0] == 201
+    real.ask("GET", f"{ROLES}/reconcile-yaml", audit_id="reconcile-after-yaml")
+    event_of(real, "reconcile-after-yaml")
+    try:
+        # The API server logs what was sent as JSON, which YAML is not, and drops the event.
+        finished = [each for each in real.events() if each["auditID"] == "reconcile-yaml" and each["stage"] != "Panic"]
+        assert finished == []
+        assert opened(asked) == ["ClusterRole reconcile-yaml appeared without an audit event"]
+        (version,) = AccessVersion.objects.filter(object__name="reconcile-yaml")
+        assert version.manifest is not None
+        assert version.manifest["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+    finally:
+        real.ask("DELETE", f"{ROLES}/reconcile-yaml")
