@@ -35,6 +35,7 @@ class ClusterForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in its 
         model = Cluster
         fields = (
             "name",
+            "push_account",
             "api_address",
             "certificate_authority",
             "readable",

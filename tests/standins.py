@@ -33,7 +33,7 @@ class Asked:
 
 
 class HTTPStandIn(ThreadingHTTPServer):
-    """Answers every POST with the next reply of its script, the last one for ever."""
+    """Answers every request with the next reply of its script, the last one for ever."""
 
     daemon_threads = True
 
@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
         self.wfile.write(reply.body)
+
+    do_GET = do_POST
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

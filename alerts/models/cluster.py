@@ -26,6 +26,13 @@ class Cluster(models.Model):
     hook_token_hash = models.CharField(max_length=64, editable=False)
     previous_hook_token_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
 
+    push_account = models.EmailField(
+        "service account that may push",
+        blank=True,
+        default="",
+        help_text="The mail address for which pushes of Google Pub/Sub are signed. Empty: none is accepted.",
+    )
+
     api_address = models.URLField("API address", blank=True, default="")
     certificate_authority = models.TextField(blank=True, default="", help_text="PEM")
     sealed_api_token = models.BinaryField(null=True, editable=False)

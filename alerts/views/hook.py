@@ -4,6 +4,7 @@ An API server resends a batch after any answer but 2xx: five times over 90 secon
 is 503 with Retry-After (measured on Kubernetes 1.36). So nothing about the content is ever refused.
 
 Amazon Data Firehose posts here too: it sends the token in a header of its own, and wants its request answered by id.
+So does Google Pub/Sub, with a token that Google signed: services/pushes.py.
 """
 
 import ipaddress
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_POST
 from alerts import tasks
 from alerts.audit.visible import storable
 from alerts.models import Activity, Cluster
-from alerts.services import inbox
+from alerts.services import inbox, pushes, signing_keys
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +47,13 @@ def hook(request: HttpRequest, name: str) -> HttpResponse:
     """Keep the body for a worker to examine, and answer 200 with nothing."""
     try:
         cluster = Cluster.objects.filter(name=storable(name)).first()
-        known = (cluster or _NOBODY).accepts(_token(request))
+        token = _token(request)
+        known = (cluster or _NOBODY).accepts(token)
         if cluster is None:
             return HttpResponse(status=404)
         if not _certified(request, name):
             return HttpResponse(status=403)
-        if not known:
+        if not known and not pushes.accepts(cluster, token):
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
         try:
             body = _read(request)
@@ -60,7 +62,7 @@ def hook(request: HttpRequest, name: str) -> HttpResponse:
         except _Unbounded:
             return HttpResponse(status=411)
         inbox.store(cluster, body)
-    except (DatabaseError, inbox.InboxFull, OSError) as error:
+    except (DatabaseError, inbox.InboxFull, signing_keys.Unavailable, OSError) as error:
         logger.warning("A batch for cluster %s could not be kept: %s", name, error)
         return HttpResponse(status=503, headers={"Retry-After": _RETRY_AFTER_SECONDS})
     tasks.wake(tasks.examine_inbox)

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from alerts.audit.visible import visible
 from alerts.models import Activity, Cluster
-from alerts.services import webhook
+from alerts.services import pushes, webhook
 
 _EXIT = 2
 
@@ -27,6 +27,9 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("name", help="lower-case letters, digits and hyphens")
         parser.add_argument("--rotate-token", action="store_true", help="a new token for a cluster that exists")
+        parser.add_argument(
+            "--push-account", default="", metavar="MAIL", help="Google Pub/Sub may push as this account"
+        )
         parser.add_argument("--api-address", default="", metavar="URL", help="where Rolecall reaches its API")
         parser.add_argument("--certificate-authority", metavar="FILE", help="PEM; without it, the system's authorities")
         parser.add_argument("--api-token-file", metavar="FILE", help="the token Rolecall uses there")
@@ -42,6 +45,7 @@ class Command(BaseCommand):
         """
         with transaction.atomic():
             cluster, done = self._cluster(options["name"], rotate=options["rotate_token"])
+            cluster.push_account = options["push_account"] or cluster.push_account
             _connect(cluster, options)
             token = cluster.issue_hook_token()
             try:
@@ -51,6 +55,8 @@ class Command(BaseCommand):
             cluster.save()
             Activity.objects.record("cluster", f"{done} cluster {cluster.name}", by=None, cluster=cluster)
         self.stdout.write(_as_json(cluster, token) if options["json"] else _as_text(cluster, token))
+        if cluster.push_account and not settings.HOOK_JWKS_URL:
+            self.stderr.write("HOOK_JWKS_URL is not set, so no push is accepted: see docs/sources.md.")
         if settings.PUBLIC_URL.startswith("http://"):
             self.stderr.write(
                 f"An API server sends its token over https only, and PUBLIC_URL is {settings.PUBLIC_URL}: "
@@ -113,9 +119,11 @@ def _as_json(cluster: Cluster, token: str) -> str:
 
 
 def _as_text(cluster: Cluster, token: str) -> str:
+    account = cluster.push_account
+    push = f"Pushes are accepted of {account}, for the audience {pushes.audience(cluster)}\n" if account else ""
     return f"""\
 Cluster {cluster.name} posts to {webhook.address(cluster)}
-Token, shown this once: {token}
+{push}Token, shown this once: {token}
 
 # ---- webhook.kubeconfig, readable to the API server alone
 {webhook.kubeconfig(cluster, token)}
