@@ -72,7 +72,9 @@ def _readable(raw: bytes, start: int, end: int | None) -> Any:
 def manifest(value: Any, *, secret: bool = False) -> Any:
     """Return parsed JSON that may be kept. `secret` says that what it holds is the content of a secret."""
     if isinstance(value, dict):
-        secret = secret or value.get("kind") in _SECRET_KINDS
+        kind = value.get("kind")
+        # Whoever writes a body may put anything there.
+        secret = secret or (isinstance(kind, str) and kind in _SECRET_KINDS)
         variable = "value" in value and bool(_CREDENTIAL_NAME.search(str(value.get("name", ""))))
         return {
             text(key): HIDDEN if variable and key == "value" else _member(key, each, secret=secret)

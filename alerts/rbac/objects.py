@@ -1,6 +1,6 @@
 """Roles and bindings as they stand in parsed manifests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -50,15 +50,13 @@ class Role:
         aggregation = manifest.get("aggregationRule")
         selectors = None
         if kind == "ClusterRole" and isinstance(aggregation, Mapping):
-            selectors = tuple(
-                Selector.of_manifest(selector) for selector in aggregation.get("clusterRoleSelectors") or ()
-            )
+            selectors = tuple(map(Selector.of_manifest, _listed(aggregation, "clusterRoleSelectors")))
         return cls(
             RoleRef(str(kind), _text(metadata, "name"), namespace),
             parse(manifest.get("rules")),
             _texts(metadata, "labels"),
             _texts(metadata, "annotations"),
-            tuple(str(finalizer) for finalizer in metadata.get("finalizers") or ()),
+            tuple(map(str, _listed(metadata, "finalizers"))),
             _text(metadata, "uid"),
             selectors,
         )
@@ -98,10 +96,8 @@ class Binding(msgspec.Struct, frozen=True):
             raise InvalidRules("roleRef must be a mapping")
         role_kind = _text(reference, "kind")
         role = RoleRef(role_kind, _text(reference, "name"), namespace if role_kind == "Role" else "")
-        listed = manifest.get("subjects") or ()
-        if not isinstance(listed, list | tuple):
-            raise InvalidRules("subjects must be a list")
-        found = (Subject.of_manifest(subject, namespace) for subject in listed if isinstance(subject, Mapping))
+        listed = (subject for subject in _listed(manifest, "subjects") if isinstance(subject, Mapping))
+        found = (Subject.of_manifest(subject, namespace) for subject in listed)
         subjects = tuple(dict.fromkeys(subject for subject in found if subject is not None))
         return cls(kind, _text(metadata, "name"), namespace, role, subjects, _text(metadata, "uid"))
 
@@ -116,6 +112,13 @@ def _metadata(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(metadata, Mapping):
         raise InvalidRules("metadata must be a mapping")
     return metadata
+
+
+def _listed(values: Mapping[str, Any], key: str) -> Sequence[Any]:
+    listed = values.get(key) or ()
+    if not isinstance(listed, list | tuple):
+        raise InvalidRules(f"{key} must be a list")
+    return listed
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:

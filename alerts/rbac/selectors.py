@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from alerts.rbac.rules import InvalidRules
+
 
 class Requirement(msgspec.Struct, frozen=True):
     """One condition on one label. `operator` is In, NotIn, Exists or DoesNotExist."""
@@ -28,6 +30,17 @@ class Requirement(msgspec.Struct, frozen=True):
         return self.operator == "DoesNotExist" and value is None
 
 
+class _Expression(msgspec.Struct, frozen=True):
+    key: str
+    operator: str
+    values: tuple[str, ...] | None = None
+
+
+class _Written(msgspec.Struct, frozen=True, rename="camel"):
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[_Expression, ...] | None = None
+
+
 class Selector(msgspec.Struct, frozen=True):
     """A label selector: all its requirements must hold. Without any it matches everything."""
 
@@ -35,22 +48,17 @@ class Selector(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_manifest(cls, selector: Mapping[str, Any]) -> "Selector":
-        """Read matchLabels and matchExpressions (LabelSelectorAsSelector in apimachinery/pkg/apis/meta/v1)."""
-        labels = selector.get("matchLabels") or {}
-        expressions = selector.get("matchExpressions") or ()
-        return cls(
-            (
-                *(Requirement(str(key), "In", (str(value),)) for key, value in labels.items()),
-                *(
-                    Requirement(
-                        str(expression.get("key")),
-                        str(expression.get("operator")),
-                        tuple(expression.get("values") or ()),
-                    )
-                    for expression in expressions
-                ),
-            )
-        )
+        """Read matchLabels and matchExpressions (LabelSelectorAsSelector in apimachinery/pkg/apis/meta/v1).
+
+        Raises InvalidRules where one is of the wrong type.
+        """
+        try:
+            written = msgspec.convert(selector, _Written)
+        except msgspec.ValidationError as wrong:
+            raise InvalidRules(f"the label selector is malformed: {wrong}") from None
+        labels = (Requirement(key, "In", (value,)) for key, value in (written.match_labels or {}).items())
+        expressions = written.match_expressions or ()
+        return cls((*labels, *(Requirement(each.key, each.operator, each.values or ()) for each in expressions)))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Answer whether an object with these labels is selected."""

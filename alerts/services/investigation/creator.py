@@ -93,8 +93,8 @@ def tool_of(row: AuditEvent) -> dict[str, Any]:
     marks = {
         str(key): str(value)
         for part in ("labels", "annotations")
-        for key, value in (metadata.get(part) or {}).items()
-        if isinstance(metadata.get(part), dict)
+        if isinstance(written := metadata.get(part), dict)
+        for key, value in written.items()
     }
     found = tools.recognise(row.user_agent, managers, marks)
     return {"name": found.tool, "signs": list(found.signs)} if found else {}

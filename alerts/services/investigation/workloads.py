@@ -50,7 +50,7 @@ def traits(manifest: Mapping[str, Any]) -> list[str]:
     if isinstance(account, str) and account:
         found.append(f"runs as {account}")
     for container in _containers(pod):
-        words = [word for part in ("command", "args") for word in container.get(part) or () if isinstance(word, str)]
+        words = [word for part in ("command", "args") for word in _list(container.get(part)) if isinstance(word, str)]
         command = " ".join(words)
         image = container.get("image")
         found.append(f"image {image}" + (f", command “{_short(command)}”" if command else ""))

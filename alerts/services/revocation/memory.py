@@ -2,6 +2,7 @@
 
 from django.db.models import QuerySet
 
+from alerts import rbac
 from alerts.models import AccessObject, AccessVersion, Alert
 from alerts.services.revocation.targets import BINDING_KINDS, Manifest, Surroundings, referring
 
@@ -58,9 +59,20 @@ def _manifests(versions: QuerySet[AccessVersion], *, deleted: bool) -> list[Mani
 
 
 def _manifest(version: AccessVersion) -> Manifest:
-    about, known = version.object, version.manifest or {}
+    about = version.object
+    known = version.manifest if version.manifest and _is_sound(about.kind, version.manifest) else {}
     identity = {"name": about.name, "uid": version.uid, "resourceVersion": version.resource_version}
     if about.namespace:
         identity["namespace"] = about.namespace
     metadata = (known.get("metadata") or {}) | identity
     return known | {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": about.kind, "metadata": metadata}
+
+
+def _is_sound(kind: str, manifest: Manifest) -> bool:
+    """Tell whether what an event says of the object could be one: of anything else only the name is remembered."""
+    reader = rbac.Binding if kind in BINDING_KINDS else rbac.Role
+    try:
+        reader.of_manifest(manifest)
+    except rbac.InvalidRules:
+        return False
+    return True

@@ -169,3 +169,9 @@ def test_of_a_damaged_event_whatever_can_be_read_is_kept() -> None:
     kept = redaction.redacted(event)
     assert kept["requestObject"] == redaction.UNREADABLE
     assert kept["responseObject"] == creation()["responseObject"]
+
+
+@pytest.mark.parametrize("kind", [{}, [], ["Secret"], {"Secret": 1}, 7, None, True])
+def test_a_kind_that_is_no_word_breaks_nothing(kind: object) -> None:
+    body = {"kind": kind, "spec": {"kind": kind, "replicas": 1}}
+    assert body_of(requestObject=body)["requestObject"] == body

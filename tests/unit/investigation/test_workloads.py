@@ -63,3 +63,7 @@ def test_odd_manifests_are_read_as_far_as_they_go(odd: dict[str, Any]) -> None:
 def test_traits_tell_schedule_account_image_and_command() -> None:
     inner = pod(serviceAccountName="bot", containers=[{"image": "alpine", "command": ["sh", "-c", "id"]}])
     assert traits(templated("CronJob", inner)) == ["at * * * * *", "runs as bot", "image alpine, command “sh -c id”"]
+
+
+def test_words_that_are_none_break_nothing() -> None:
+    assert traits(pod(containers=[{"image": "x", "command": True, "args": {"a": 1}}])) == ["image x"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alerts.rbac import Access, InvalidRules, Request, Subject
+from alerts.rbac import Access, InvalidRules, Request, Role, Selector, Subject
 from tests.unit.rbac.clusters import aggregated, binding, cluster, ref, role
 
 ANA = Subject("User", "ana")
@@ -258,3 +258,26 @@ def test_namespaces_with_powerful_accounts_are_known() -> None:
         binding("c", "weak", "account web/bot"),
     )
     assert access.privileged_namespaces == {"kube-system", "vault"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"clusterRoleSelectors": "x"},
+        {"clusterRoleSelectors": ["x"]},
+        {"clusterRoleSelectors": [{"matchLabels": "x"}]},
+        {"clusterRoleSelectors": [{"matchLabels": {"a": 1}}]},
+        {"clusterRoleSelectors": [{"matchExpressions": {"key": "a"}}]},
+        {"clusterRoleSelectors": [{"matchExpressions": [{"key": [], "operator": "In"}]}]},
+        {"clusterRoleSelectors": [{"matchExpressions": [{"operator": "In"}]}]},
+    ],
+)
+def test_an_aggregation_that_no_api_server_would_accept_is_said_to_be_one(rule: dict[str, object]) -> None:
+    with pytest.raises(InvalidRules):
+        Role.of_manifest({"kind": "ClusterRole", "metadata": {"name": "r"}, "aggregationRule": rule})
+
+
+def test_values_may_be_left_out_of_an_expression() -> None:
+    selector = Selector.of_manifest({"matchExpressions": [{"key": "a", "operator": "Exists", "values": None}]})
+    assert selector.matches({"a": ""})
+    assert not selector.matches({})
