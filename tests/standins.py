@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
-    do_GET = do_POST  # noqa: N815  (the name http.server looks for)
+    do_GET = do_POST  # noqa: N815  the name http.server calls
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

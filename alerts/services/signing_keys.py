@@ -73,8 +73,8 @@ class Keyring:
     def _fetch(self, now: float) -> None:
         try:
             keys = _published()
-        except (_Unusable, egress.NotAllowed, OSError, http.client.HTTPException) as error:
-            logger.warning("The keys of HOOK_JWKS_URL (%s) could not be had: %s", settings.HOOK_JWKS_URL, error)
+        except (_Unusable, egress.NotAllowed, OSError, http.client.HTTPException, ValueError) as error:
+            logger.warning("The keys of HOOK_JWKS_URL could not be had: %s", error)
             return
         with self._lock:
             self._keys, self._fetched = keys, now
@@ -94,7 +94,7 @@ def find(name: str) -> jwt.PyJWK | None:
 def _published() -> dict[str, jwt.PyJWK]:
     """Ask the signer for its keys (RFC 7517), and return those that can have made an RS256 signature.
 
-    Raises _Unusable; NotAllowed, OSError and HTTPException as alerts.notifications.egress does.
+    Raises _Unusable; NotAllowed, OSError and HTTPException as alerts.notifications.egress does; ValueError for no URL.
     """
     url = settings.HOOK_JWKS_URL
     # The address is the operator's own setting: its host is listed by being written there.

@@ -4,7 +4,7 @@ An API server resends a batch after any answer but 2xx: five times over 90 secon
 is 503 with Retry-After (measured on Kubernetes 1.36). So nothing about the content is ever refused.
 
 Amazon Data Firehose posts here too: it sends the token in a header of its own, and wants its request answered by id.
-So does Google Pub/Sub, with a token that Google signed: services/pushes.py.
+Google Pub/Sub does so with a token that Google signed (services/pushes.py).
 """
 
 import ipaddress

@@ -67,3 +67,11 @@ def test_the_token_that_restores_is_stored_encrypted_bound_to_its_address_and_ca
 def test_people_of_other_groups_stay_out(as_rex: Client, as_ana: Client, cluster: Cluster) -> None:
     for client in (as_rex, as_ana):
         assert client.get("/administration/alerts/cluster/").status_code == 302
+
+
+def test_the_account_that_pushes_is_entered_there(as_root: Client, cluster: Cluster) -> None:
+    address = f"/administration/alerts/cluster/{cluster.pk}/change/"
+    mail = "push@p-1.iam.gserviceaccount.com"
+    assert as_root.post(address, fields(cluster, api_token=TOKEN, push_account=mail)).status_code == 302
+    cluster.refresh_from_db()
+    assert cluster.push_account == mail

@@ -130,3 +130,24 @@ def test_a_cluster_that_exists_is_not_replaced() -> None:
     with pytest.raises(CommandError, match="already"):
         add_cluster()
     assert Cluster.objects.get().accepts(token)
+
+
+def test_an_account_may_be_named_that_pushes(settings: Settings) -> None:
+    settings.HOOK_JWKS_URL = "https://signer.example/certs"
+    mail = "push@p-1.iam.gserviceaccount.com"
+    text = add_cluster("prod-eu", "--push-account", mail)
+    assert f"Pushes are accepted of {mail}, for the audience https://rolecall.example/hook/prod-eu\n" in text
+    add_cluster("prod-eu", "--rotate-token")
+    assert Cluster.objects.get().push_account == mail
+
+
+def test_an_account_that_pushes_is_a_mail_address() -> None:
+    with pytest.raises(CommandError, match="email address"):
+        add_cluster("prod-eu", "--push-account", "push")
+    assert not Cluster.objects.exists()
+
+
+def test_what_is_missing_for_pushes_is_said(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
+    settings.HOOK_JWKS_URL = ""
+    add_cluster("prod-eu", "--push-account", "push@p-1.iam.gserviceaccount.com")
+    assert "HOOK_JWKS_URL is not set" in capsys.readouterr().err

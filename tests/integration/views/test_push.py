@@ -29,6 +29,7 @@ MAIL = "rolecall-push@p-1.iam.gserviceaccount.com"
 GOOGLE = rsa.generate_private_key(65537, 2048)
 NOW = time.time()
 NEXT = rsa.generate_private_key(65537, 2048)
+WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505  it has to be too short
 STRANGER = rsa.generate_private_key(65537, 2048)
 
 
@@ -326,9 +327,6 @@ def test_keys_are_fetched_anew_every_hour_and_kept_for_a_day_where_that_fails(
     assert push_again(signed()).status_code == 200
 
 
-weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  (on purpose)
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -345,7 +343,7 @@ weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  (on purpose)
         Reply(200, b'{"keys": [{"kty": "oct", "kid": "current", "alg": "HS256", "k": "c2VjcmV0"}]}'),
         Reply(200, published(current=GOOGLE).body.replace(b'"use": "sig"', b'"use": "enc"')),
         Reply(200, published(current=GOOGLE).body.replace(b"RS256", b"RS512")),
-        Reply(200, published(current=weak).body),
+        Reply(200, published(current=WEAK).body),
         Reply(200, b" " * 200_000 + published(current=GOOGLE).body),
     ],
     ids=lambda reply: f"{reply.status} {reply.body[:40]!r}",
@@ -375,6 +373,7 @@ def test_where_no_keys_can_be_had_a_push_is_to_be_sent_again(
         ("https://user:secret@127.0.0.1/certs", "no user name"),
         ("file:///etc/passwd", "https://"),
         ("nonsense", "https://"),
+        ("https://[certs", "could not be had"),
     ],
 )
 def test_keys_are_fetched_from_no_address_that_requests_may_not_go_to(
@@ -383,6 +382,7 @@ def test_keys_are_fetched_from_no_address_that_requests_may_not_go_to(
     settings.HOOK_JWKS_URL = url
     assert push_again(signed()).status_code == 503
     assert why in caplog.text.lower()
+    assert "secret" not in caplog.text
 
 
 def test_a_push_asks_the_database_no_more_than_a_token_does(
