@@ -283,6 +283,7 @@ def _context(request: Request, alert: Alert, mode: str) -> dict[str, Any]:
         "planned": planned,
         "lines": lines(planned),
         "action": revocation.action(planned) if planned else "",
+        "name_to_type": revocation.name_to_type(planned) if planned else "",
         "sections": revocation.by_hand(planned) if planned else [],
         "valid_seconds": max(0, int((planned.valid_until - now).total_seconds())) if planned else 0,
         "own": own,

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.browser
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 PAGES = [
-    "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "/roles", "role", "/clusters",
-    "/clusters/prod-eu", "/clusters/prod-eu/posture", "/clusters/prod-eu/search", "/stakeholders", "/mailbox",
-    "alert/mute", "/mutes", "/known-actors", "/known-actors/new?preset=helm",
+    "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "alert/remove", "/roles", "role",
+    "/clusters", "/clusters/prod-eu", "/clusters/prod-eu/posture", "/clusters/prod-eu/search", "/stakeholders",
+    "/mailbox", "alert/mute", "/mutes", "/known-actors", "/known-actors/new?preset=helm",
 ]  # fmt: skip
 
 

@@ -62,7 +62,8 @@ def test_an_analyst_goes_from_the_queue_to_a_closed_alert(open_page: OpenPage, t
 
     revoke(page)
     answer(page, "policies", "Reviewed", "platform-deployer will lose escalate.")
-    answer(page, "remedy", "Remedied", "Deleted by the platform team.")
+    remove(page)
+    answer(page, "remedy", "Remedied", "Its secrets are replaced.")
     tell(page)
     for step in ("watch", "tell"):
         if page.locator(f"#step-{step} .mark").first.inner_text() != "✓":
@@ -92,6 +93,22 @@ def revoke(page: Page) -> None:
     expect(page.locator("body")).to_contain_text(re.compile("Proven gone|is gone|Gone", re.IGNORECASE), timeout=30_000)
     page.goto(alert)
     expect(page.locator("#step-revoke .mark").first).to_have_text("✓")
+
+
+def remove(page: Page) -> None:
+    """Remove what was left behind, and see each of it gone and ticked."""
+    alert = page.url
+    body = page.locator("#body-remedy")
+    if body.get_attribute("open") is None:
+        body.locator("> summary").click()
+    page.get_by_role("link", name="Remove what is still there…").click()
+    page.get_by_role("button", name="Plan and rehearse").click()
+    page.get_by_label("Reason", exact=True).fill("Left by the intruder.")
+    page.get_by_role("button", name="Remove 1 CronJob and 1 DaemonSet").click()
+    expect(page.locator("#progress")).to_contain_text("Gone, and verified on the cluster.", timeout=30_000)
+    page.goto(alert)
+    ticked = page.locator("#step-remedy li", has_text="DaemonSet kube-system/node-exporter-x")
+    expect(ticked).to_contain_text("dealt with")
 
 
 def tell(page: Page) -> None:

@@ -1,10 +1,9 @@
 """Everything an investigation looks at, gathered once: the role as it stood, the cluster, the requests that matter."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from django.utils import timezone
@@ -15,11 +14,10 @@ from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster, KnownActor
 from alerts.services import evidence, inventory, known_actors
 from alerts.services.investigation.acts import who
+from alerts.services.investigation.findings import Findings
 from alerts.services.kept import event_of
 
 PAST = timedelta(days=7)
-# Of one search no more events are held at once.
-EVENTS = 10_000
 # Through a group anybody may use the role; of those found doing so, these many are followed.
 FOLLOWED = 20
 HOLDERS = 100
@@ -27,40 +25,6 @@ _LISTING_HOLDS = timedelta(seconds=60)
 _BINDINGS = (AccessObject.Kind.CLUSTER_ROLE_BINDING, AccessObject.Kind.ROLE_BINDING)
 # What these find is that something is gone: it is looked at as it last stood.
 _GONE = frozenset({"role_deleted", "default_role_tampered"})
-
-
-@dataclass
-class Findings:
-    """The requests of a search, in order of time, and whether they are all there were."""
-
-    events: list[Event] = field(default_factory=list)
-    opened: int = 0
-    left_out: int = 0
-    unreadable: int = 0
-    cut: bool = False
-
-    @classmethod
-    def of(cls, search: evidence.Search) -> "Findings":
-        """Run a search."""
-        found = list(islice(search, EVENTS + 1))
-        return cls(
-            evidence.requests(found[:EVENTS]),
-            search.opened,
-            search.left_out,
-            search.unreadable,
-            cut=len(found) > EVENTS,
-        )
-
-    @property
-    def gaps(self) -> str:
-        """What was not looked at, in a sentence, or "" where everything was."""
-        if self.cut or self.left_out:
-            batches = f", and {self.left_out} more batches were not opened" if self.left_out else ""
-            return f"Not all: the search stopped after {len(self.events)} requests{batches}."
-        if self.unreadable:
-            batches = "1 batch was" if self.unreadable == 1 else f"{self.unreadable} batches were"
-            return f"Not all: {batches} stored under a key that is not in CREDENTIAL_KEYS."
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
