@@ -83,6 +83,7 @@ def _context(request: Request, alert: Alert) -> dict[str, Any]:
     newest, now = revocation.current(alert, _REMOVE), timezone.now()
     shown = newest if newest and newest.is_active() else revocation.finished(alert, _REMOVE)
     planned = newest if newest and newest.state in _PLANS else None
+    own = revocation.personal(planned, request.user) if planned else []
     chosen = set(planned.effects.get("items", {}).values()) if planned else None
     return {
         "alert": alert,
@@ -96,7 +97,8 @@ def _context(request: Request, alert: Alert) -> dict[str, Any]:
         "lines": lines(planned),
         "action": revocation.action(planned) if planned else "",
         "sections": revocation.by_hand(planned) if planned else [],
-        "grave": any(warning["grave"] for warning in (planned.warnings if planned else [])),
+        "own": own,
+        "grave": bool(own) or any(warning["grave"] for warning in (planned.warnings if planned else [])),
         "name_to_type": revocation.name_to_type(planned) if planned else "",
         "grace": settings.REVOKE_GRACE_SECONDS,
         "may_triage": request.user.has_perm("alerts.triage_alert"),

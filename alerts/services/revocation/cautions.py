@@ -37,8 +37,8 @@ def cautions(alert: Alert, change: Change, rehearsed: Iterable[Rehearsed], ourse
     found = change.found
     everything = [
         *_of_identity(alert, found.role or next(iter(found.bindings), None)),
-        *_of_reach(change),
-        *_of_ourselves(change, ourselves),
+        *of_reach(change),
+        *of_ourselves(change, ourselves),
         *(Caution(f"{target} {sentence}") for target in change.targets for sentence in returning(target.content)),
         *of_rehearsal(change.targets, rehearsed),
     ]
@@ -76,7 +76,7 @@ def _of_identity(alert: Alert, live: Manifest | None) -> Iterator[Caution]:
         )
 
 
-def _of_reach(change: Change) -> Iterator[Caution]:
+def of_reach(change: Change) -> Iterator[Caution]:
     """Warn of losses beyond the role's own holders."""
     feeds = change.feeds()
     if feeds:
@@ -97,7 +97,8 @@ def _controls(change: Change, subject: rbac.Subject) -> bool:
     return any(each.role.name.startswith("system:controller:") for each in change.before.grants(subject))
 
 
-def _of_ourselves(change: Change, ourselves: Identity | None) -> Iterator[Caution]:
+def of_ourselves(change: Change, ourselves: Identity | None) -> Iterator[Caution]:
+    """Warn where our own account is among those who lose something."""
     if ourselves is None:
         return
     me = rbac.Subject.of_user(ourselves.username)

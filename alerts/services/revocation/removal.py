@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.utils import timezone
 
+from alerts import rbac
 from alerts.audit.redaction import storable_json
 from alerts.audit.visible import storable
 from alerts.cluster.api import ClusterAPI
@@ -17,14 +19,15 @@ from alerts.cluster.kinds import RBAC_KINDS, WORKLOAD_KINDS, ObjectReference
 from alerts.models import Alert, RemedyItem, Revocation
 from alerts.services import connection
 from alerts.services.revocation import planning
-from alerts.services.revocation.cautions import Caution, of_rehearsal
+from alerts.services.revocation.cautions import Caution, of_ourselves, of_reach, of_rehearsal
 from alerts.services.revocation.freshness import current
+from alerts.services.revocation.losses import Change
 from alerts.services.revocation.own_requests import rehearsal_name
 from alerts.services.revocation.owners import returning
 from alerts.services.revocation.planning import Draft
 from alerts.services.revocation.protection import Refusal, protection
 from alerts.services.revocation.rehearsal import rehearse
-from alerts.services.revocation.targets import Manifest, Target
+from alerts.services.revocation.targets import Manifest, Surroundings, Target
 
 KINDS = (
     *WORKLOAD_KINDS,
@@ -66,7 +69,7 @@ def draft(alert: Alert, items: list[RemedyItem]) -> Draft:
     try:
         with connection.connect(alert.cluster) as api:
             return _live(api, alert, items)
-    except (connection.NotConnected, ClusterError) as problem:
+    except (connection.NotConnected, ClusterError, rbac.InvalidRules) as problem:
         return Draft(targets=[], effects={"remembered": True, "items": {}}, error=storable(str(problem)))
 
 
@@ -88,12 +91,13 @@ def proved(revocation: Revocation) -> Iterator[int]:
 def _live(api: ClusterAPI, alert: Alert, items: list[RemedyItem]) -> Draft:
     found = [(item, live) for item in items if (live := _read(api, item)) is not None]
     goes = [_pinned(live) for _, live in found]
-    myself = planning.ourselves(api)
+    myself, change = planning.ourselves(api), _change(api, goes)
     effects: dict[str, Any] = {
         "items": {target.key: item.pk for (item, _), target in zip(found, goes, strict=True)},
         "ourselves": myself.username if myself else "",
         "same": [_same(item, live) for item, live in found],
         "with": {target.key: _dependants(target) for target in goes},
+        "losses": msgspec.to_builtins(change.losses()) if change else [],
     }
     made = Draft(targets=goes, effects=storable_json(effects), refusals=list(_refusals(found, effects["ourselves"])))
     if not alert.cluster.revocable:
@@ -102,10 +106,23 @@ def _live(api: ClusterAPI, alert: Alert, items: list[RemedyItem]) -> Draft:
         made.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
         made.error = planning.standing_in_the_way(goes, made.rehearsal)
     known = [*_cautions(found, goes), *of_rehearsal(goes, made.rehearsal)]
+    known += [*of_reach(change), *of_ourselves(change, myself)] if change else []
     made.cautions = sorted(known, key=lambda caution: not caution.grave)
     if not goes:
         made.error = GONE if items else NOTHING
     return made
+
+
+def _change(api: ClusterAPI, goes: list[Target]) -> Change | None:
+    """Return what the plan changes of who may do what, None where no role or binding goes.
+
+    Raises ClusterError.
+    """
+    permissions = [target for target in goes if target.kind in RBAC_KINDS]
+    if not permissions:
+        return None
+    manifests = tuple(manifest for kind in RBAC_KINDS for manifest in api.list_all(kind))
+    return Change(Surroundings(manifests, None, ()), permissions)
 
 
 def _read(api: ClusterAPI, item: RemedyItem) -> Manifest | None:

@@ -99,6 +99,45 @@ def test_it_is_planned_run_proved_and_ticked(
     assert attack.steps.get(key="revoke").outcome == ""
 
 
+def test_of_a_binding_it_says_who_loses_what_and_proves_it(as_rex: Client, attack: Alert, scene: Scene) -> None:
+    health = ObjectReference("ClusterRoleBinding", "", "system-health")
+    RemedyItem.objects.create(
+        alert=attack, digest="health", kind="role", title=str(health), command="", made_by="x",
+        object_kind=health.kind, name=health.name, made_at=None,
+    )  # fmt: skip
+    scene.admin.create(
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": health.kind, "metadata": {"name": health.name}}
+        | {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}}
+        | {"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory@example.com"}]}
+    )
+    planned = choose(as_rex, attack, health)
+    assert "user mallory@example.com loses everything it holds" in text_of(as_rex.get(address(attack)))
+    as_rex.post(address(attack), {"digest": planned.digest, "reason": "x"})
+    tasks.run_revocation(planned.pk)
+    planned.refresh_from_db()
+    assert (planned.state, [each["passed"] for each in planned.proof["holders"]]) == (State.DONE, [True])
+
+
+def test_the_last_administrator_is_not_taken_away_unawares(as_rex: Client, attack: Alert, scene: Scene) -> None:
+    ours = ObjectReference("ClusterRoleBinding", "", "only-admin")
+    admins = [each for each in scene.admin.list_all("ClusterRoleBinding") if each["roleRef"]["name"] == "cluster-admin"]
+    scene.admin.create(
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": ours.kind, "metadata": {"name": ours.name}}
+        | {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}}
+        | {"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "boss"}]}
+    )
+    for each in admins:
+        scene.remove(ObjectReference.of(each))
+    RemedyItem.objects.create(
+        alert=attack, digest="ours", kind="role", title=str(ours), command="", made_by="x",
+        object_kind=ours.kind, name=ours.name,
+    )  # fmt: skip
+    choose(as_rex, attack, ours)
+    text = text_of(as_rex.get(address(attack)))
+    assert "It is the last binding that makes anybody cluster-admin." in text
+    assert "Type only-admin to go on" in text
+
+
 def test_what_was_done_is_recorded_with_its_names(as_rex: Client, attack: Alert) -> None:
     planned = choose(as_rex, attack, DAEMON_SET)
     as_rex.post(address(attack), {"digest": planned.digest, "reason": "Left by the intruder"})
