@@ -73,10 +73,13 @@ def unlabelled(revocation: Revocation) -> str:
 
 
 def objects(revocation: Revocation) -> str:
-    """Return what the plan holds, counted: “1 role and 2 bindings”, of a removal “1 DaemonSet and 2 CronJobs”."""
+    """Return what the plan holds, counted: “1 role and 2 bindings”; of a removal “1 DaemonSet and 2 CronJobs”, or
+    “6 objects” where they are of more than two kinds.
+    """
     if revocation.mode == Revocation.Mode.REMOVE:
         kinds = Counter(target["kind"] for target in revocation.plan)
-        return " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items()) or "nothing"
+        counted = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items()]
+        return f"{len(revocation.plan)} objects" if len(kinds) > 2 else " and ".join(counted) or "nothing"
     bindings = sum(target["kind"].endswith("Binding") for target in revocation.plan)
     counts = ((len(revocation.plan) - bindings, "role"), (bindings, "binding"))
     return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count) or "nothing"
