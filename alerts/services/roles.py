@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from alerts import rbac
+from alerts.audit.event import metadata_of
 from alerts.models import AccessObject, AccessVersion, Alert
 
 ROLE_KINDS = (AccessObject.Kind.CLUSTER_ROLE, AccessObject.Kind.ROLE)
@@ -72,6 +73,5 @@ def difference(old: AccessVersion | None, new: AccessVersion) -> Difference:
 
 
 def _labels(version: AccessVersion | None) -> dict[str, str]:
-    manifest = (version.manifest if version else None) or {}
-    labels = manifest.get("metadata", {}).get("labels") or {}
-    return {str(key): str(value) for key, value in labels.items()}
+    labels = metadata_of(version.manifest if version else None).get("labels")
+    return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}

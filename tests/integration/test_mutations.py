@@ -4,12 +4,14 @@ import json
 import random
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.contrib.auth.models import User
 
-from alerts.models import Batch, Cluster
+from alerts.models import AccessObject, Batch, Cluster
 from alerts.services import inbox, intake, revocation
-from tests.conftest import RECORDINGS
+from tests.conftest import RECORDINGS, logged_in
 from tests.recorded import gathered
 from tests.unit.audit.events import as_bytes, event_list
 
@@ -50,18 +52,33 @@ def mutated(event: dict[str, Any], chance: random.Random) -> bytes:
     return as_bytes(changed)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_odd_bodies_are_examined_like_any_other(cluster: Cluster, seed: int) -> None:
+def odd_batch(seed: int) -> bytes:
     chance = random.Random(seed)  # noqa: S311  (nothing secret is made of it)
     recorded = events()
-    body = event_list(*(mutated(chance.choice(recorded), chance) for _ in range(A_BATCH)))
-    batch, _ = inbox.store_leased(cluster, body)
-    outcome = intake.examine(batch)
-    assert outcome.error == ""
-    for alert in outcome.opened:
-        assert gathered(alert).evidence_error == ""
-        if revocation.plannable(alert):
-            revocation.plan(alert)
+    return event_list(*(mutated(chance.choice(recorded), chance) for _ in range(A_BATCH)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_odd_bodies_are_examined_like_any_other(cluster: Cluster, seed: int) -> None:
+    batch, _ = inbox.store_leased(cluster, odd_batch(seed))
+    assert intake.examine(batch).error == ""
     batch.refresh_from_db()
     assert batch.state == Batch.State.DONE
     assert batch.event_count + batch.damaged_count == A_BATCH
+
+
+@pytest.mark.parametrize("seed", [45, 3000])
+def test_what_came_of_odd_bodies_can_be_investigated_planned_and_looked_at(
+    cluster: Cluster, rex: User, seed: int
+) -> None:
+    batch, _ = inbox.store_leased(cluster, odd_batch(seed))
+    client = logged_in(rex)
+    pages = {"/", "/roles", "/clusters/prod-eu/posture"}
+    for alert in intake.examine(batch).opened:
+        assert gathered(alert).evidence_error == ""
+        if revocation.plannable(alert):
+            revocation.plan(alert)
+        pages |= {f"/alerts/{alert.pk}{page}" for page in ("", "/revoke", "/revoke?mode=contain", "/remove", "/tell")}
+        pages.add(f"/clusters/prod-eu/search?{urlencode({'actor': alert.actor})}")
+    pages |= {f"/roles/{each.pk}" for each in AccessObject.objects.all() if each.is_role}
+    assert {client.get(page).status_code for page in pages} == {200}
