@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from alerts import rbac
-from alerts.audit.redaction import storable_json
+from alerts.audit import redaction
 from alerts.audit.visible import storable
 from alerts.cluster.api import ClusterAPI
 from alerts.cluster.errors import ClusterError, NotFound
@@ -99,7 +99,9 @@ def _live(api: ClusterAPI, alert: Alert, items: list[RemedyItem]) -> Draft:
         "with": {target.key: _dependants(target) for target in goes},
         "losses": msgspec.to_builtins(change.losses()) if change else [],
     }
-    made = Draft(targets=goes, effects=storable_json(effects), refusals=list(_refusals(found, effects["ourselves"])))
+    made = Draft(
+        targets=goes, effects=redaction.storable_json(effects), refusals=list(_refusals(found, effects["ourselves"]))
+    )
     if not alert.cluster.revocable:
         made.error = planning.READ_ONLY
     elif goes and not made.refusals:
@@ -137,10 +139,15 @@ def _read(api: ClusterAPI, item: RemedyItem) -> Manifest | None:
 
 
 def _pinned(live: Manifest) -> Target:
-    """Pin an object by its uid, and a role or binding by its version too; its status is not kept."""
+    """Pin an object by its uid, and a role or binding by its version too.
+
+    Its status is not kept, nor are the passwords that a workload may have in its environment.
+    """
     kept = {key: value for key, value in live.items() if key != "status"}
     kept["metadata"] = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
-    return Target.of(kept, versioned=live["kind"] in RBAC_KINDS)
+    if live["kind"] in RBAC_KINDS:
+        return Target.of(kept)
+    return Target.of(redaction.manifest(kept), versioned=False)
 
 
 def _same(item: RemedyItem, live: Manifest) -> bool | None:

@@ -1,6 +1,7 @@
 """The page on which what was left behind is removed, from the list on the alert to the ticks, without JavaScript."""
 
 import html
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -213,6 +214,22 @@ def test_a_static_pod_and_our_own_account_stay(as_rex: Client, attack: Alert, sc
         planned = choose(as_rex, attack, ObjectReference(kind, namespace, name))
         assert (planned.state, planned.rehearsal) == (State.REFUSED, [])
     assert "it is Rolecall’s own account" in text_of(as_rex.get(address(attack)))
+
+
+def test_no_password_of_a_workload_is_kept(as_rex: Client, attack: Alert, scene: Scene) -> None:
+    secret = "hunter2-0123456789"
+    variable = {"name": "DB_PASSWORD", "value": secret}
+    container = {"name": "main", "image": "x", "env": [variable], "args": [f"--token={secret}"]}
+    where = {"name": "left", "namespace": "kube-system"}
+    scene.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": where, "spec": {"containers": [container]}})
+    RemedyItem.objects.create(
+        alert=attack, digest="left", kind="workload", title="Pod", command="", made_by="x",
+        object_kind="Pod", namespace="kube-system", name="left",
+    )  # fmt: skip
+    planned = choose(as_rex, attack, ObjectReference("Pod", "kube-system", "left"))
+    assert planned.state == State.PLANNED
+    assert secret not in json.dumps([planned.plan, planned.effects])
+    assert secret not in as_rex.get(f"{address(attack, 'revoke')}/{planned.pk}/manifests").content.decode()
 
 
 def test_an_analyst_may_plan_and_a_viewer_nothing(as_ana: Client, as_vic: Client, attack: Alert) -> None:
