@@ -1,9 +1,10 @@
 """What tests with a database may use besides."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -54,3 +55,26 @@ def _copy(source: sqlite3.Connection | str, target: sqlite3.Connection | str) ->
     for end, given in zip(ends, (source, target), strict=True):
         if isinstance(given, str):
             end.close()
+
+
+class Live:
+    """A cluster's API that lists what it is told; what it lists comes from memory, everything after that is real."""
+
+    manifests: Sequence[dict[str, Any]] = ()
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def list_all(self, kind: str) -> list[dict[str, Any]]:
+        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> Live:
+    """What the cluster's API lists."""
+    live = Live()
+    monkeypatch.setattr("alerts.services.connection.connect", lambda _: live)
+    return live

@@ -9,6 +9,7 @@ from alerts.models import AccessObject, AccessVersion, AuditEvent, Batch, Cluste
 from alerts.rbac import Request, RoleRef
 from alerts.services import inbox, intake, inventory
 from tests.conftest import RECORDINGS
+from tests.integration.conftest import Live
 from tests.unit.audit.events import RULES, UID, creation, decoded, event_list, metadata_only, role
 
 RBAC = {"apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1"}
@@ -219,29 +220,6 @@ def test_without_a_connection_a_refresh_says_what_is_missing(cluster: Cluster) -
     cluster.refresh_from_db()
     assert cluster.inventory_error == "Rolecall has no API address for cluster prod-eu."
     assert cluster.inventory_at is None
-
-
-class Live:
-    """A cluster's API that lists what it is told; what it lists comes from memory, everything after that is real."""
-
-    def __init__(self, *manifests: dict[str, Any]) -> None:
-        self.manifests = list(manifests)
-
-    def __enter__(self) -> "Live":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def list_all(self, kind: str) -> list[dict[str, Any]]:
-        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
-
-
-@pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> Live:
-    found = Live()
-    monkeypatch.setattr("alerts.services.connection.connect", lambda _: found)
-    return found
 
 
 def test_a_listing_brings_what_no_event_told(cluster: Cluster, live: Live) -> None:

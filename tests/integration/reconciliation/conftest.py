@@ -9,6 +9,7 @@ import time_machine
 
 from alerts.models import Alert, Cluster
 from alerts.services import inventory, reconciliation
+from tests.integration.conftest import Live
 from tests.unit.audit.events import role
 
 START = datetime(2026, 11, 23, 18, tzinfo=UTC)
@@ -16,33 +17,10 @@ START = datetime(2026, 11, 23, 18, tzinfo=UTC)
 type Listed = Callable[..., list[Alert]]
 
 
-class Live:
-    """A cluster's API that lists what it is told; what it lists comes from memory, everything after that is real."""
-
-    manifests: tuple[dict[str, Any], ...] = ()
-
-    def __enter__(self) -> "Live":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def list_all(self, kind: str) -> list[dict[str, Any]]:
-        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
-
-
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     with time_machine.travel(START, tick=False) as clock:
         yield clock
-
-
-@pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> Live:
-    """What the cluster's API lists."""
-    live = Live()
-    monkeypatch.setattr("alerts.services.connection.connect", lambda _: live)
-    return live
 
 
 @pytest.fixture
