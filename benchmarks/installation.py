@@ -122,6 +122,16 @@ def settle_in(path: Path, database_url: str = "") -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
+def enrol() -> str:
+    """Make the cluster that the benchmarks post for, named benchmark, and return its hook's token."""
+    from alerts.models import Cluster
+
+    cluster = Cluster(name="benchmark")
+    token = cluster.issue_hook_token()
+    cluster.save()
+    return token
+
+
 def free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:

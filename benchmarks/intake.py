@@ -149,11 +149,7 @@ def hook(bodies: list[bytes], *, postgres: bool) -> None:
             installation.wait_for(lambda: installation.connected(path))
             programs.append(server)
         installation.settle_in(path, url)
-        from alerts.models import Cluster
-
-        cluster = Cluster(name="benchmark")
-        token = cluster.issue_hook_token()
-        cluster.save()
+        token = installation.enrol()
         port = installation.free_port()
         programs += [installation.valkey(), installation.web(port)]
         for program in programs:
@@ -204,12 +200,10 @@ def latency() -> None:
     """Measure how soon after its batch was posted an alert is there, with a worker that has nothing else to do."""
     with installation.directory() as path:
         installation.settle_in(path)
-        from alerts.models import Alert, Cluster
+        from alerts.models import Alert
         from benchmarks.kill9 import CREATES, body
 
-        cluster = Cluster(name="benchmark")
-        token = cluster.issue_hook_token()
-        cluster.save()
+        token = installation.enrol()
         port = installation.free_port()
         for program in (installation.valkey(), installation.web(port), installation.worker()):
             program.keep()

@@ -198,17 +198,13 @@ def run(options: Namespace) -> int:
         installation.settle_in(path, url)
         from django.urls import reverse
 
-        from alerts.models import Cluster
-
-        cluster = Cluster(name="benchmark")
-        token = cluster.issue_hook_token()
-        cluster.save()
+        token = installation.enrol()
         port = installation.free_port()
         programs += [installation.valkey(), installation.web(port), installation.worker(), installation.beat()]
         for program in programs:
             program.keep()
         installation.wait_for(lambda: installation.listening(port))
-        load = Load(options.batches, port, reverse("alerts:hook", args=[cluster.name]), token)
+        load = Load(options.batches, port, reverse("alerts:hook", args=["benchmark"]), token)
         kills, seconds = _under_fire(load, programs, options.kills)
         drained = drain(programs, hurried=options.hurry)
         wrong = findings(load)

@@ -63,11 +63,9 @@ def run(options: Namespace) -> int:
     """Do it, print a line for every half minute, and return how many things are wrong."""
     with installation.directory() as path:
         installation.settle_in(path)
-        from alerts.models import Batch, Cluster
+        from alerts.models import Batch
 
-        cluster = Cluster(name="benchmark")
-        token = cluster.issue_hook_token()
-        cluster.save()
+        token = installation.enrol()
         port = installation.free_port()
         programs = [installation.valkey(), installation.web(port), installation.worker(), installation.beat()]
         for program in programs:

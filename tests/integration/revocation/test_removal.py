@@ -243,5 +243,6 @@ def test_an_analyst_may_plan_and_a_viewer_nothing(as_ana: Client, as_vic: Client
 
 def test_a_cluster_that_cannot_be_reached_is_said(as_rex: Client, attack: Alert, prod: Cluster) -> None:
     Cluster.objects.filter(pk=prod.pk).update(api_address="https://127.0.0.1:1")
-    choose(as_rex, attack, DAEMON_SET)
-    assert revocation.current(attack, "remove").error in text_of(as_rex.get(address(attack)))  # type: ignore[union-attr]
+    planned = choose(as_rex, attack, DAEMON_SET)
+    assert planned.error
+    assert planned.error in text_of(as_rex.get(address(attack)))
