@@ -151,7 +151,9 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         A deletion says so in its body, which is logged from level Request on; everything else in its address. Only
         "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
         """
-        if "All" in parse_qs(self.query).get("dryRun", ()):
+        # Parsed only where it may be there, be its name escaped or not.
+        query = self.query
+        if ("dryRun" in query or "%" in query) and "All" in parse_qs(query).get("dryRun", ()):
             return True
         if self.verb not in {"delete", "deletecollection"}:
             return False if self.request_uri else None

@@ -5,7 +5,6 @@ Most of what clusters do is reading and renewing leases. Of such an event nobody
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -13,7 +12,7 @@ from msgspec import Raw, Struct, field
 from alerts.audit import decode as decoding
 from alerts.audit.decode import Decoded, decode
 from alerts.audit.envelope import Item
-from alerts.audit.event import Code, Event, Time
+from alerts.audit.event import Code, Time
 
 _EVENT_LIST = b'{"kind":"EventList"'
 
@@ -50,16 +49,6 @@ class Glance(Struct, frozen=True, gc=False, rename="camel"):
     stage_timestamp: Time | None = None
     annotations: _Annotations | None = None
 
-    @property
-    def at(self) -> datetime | None:
-        """When the request reached the API server."""
-        return self.request_received_timestamp or self.stage_timestamp
-
-    @property
-    def reason(self) -> str:
-        """The authorizer's reason, as it stands."""
-        return self.annotations.reason if self.annotations is not None else ""
-
 
 class _Glances(Struct, gc=False):
     items: list[Glance]
@@ -79,11 +68,6 @@ class Skimmed:
 
     decoded: Decoded
     routine: tuple[Glance, ...] = ()
-
-    @property
-    def everything(self) -> "tuple[Event | Glance, ...]":
-        """All of them that could be read."""
-        return (*self.decoded.events, *self.routine)
 
 
 def skim(body: bytes, matters: Callable[[Glance], bool]) -> Skimmed:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, WRITES, Event
-from alerts.audit.glance import Glance
 from alerts.audit.visible import visible
 from alerts.detections.detection import Finding
 
@@ -28,7 +27,7 @@ def examine(event: Event, received_at: datetime) -> Iterator[Finding]:
         yield _finding(event.actor, event.at or received_at, event)
 
 
-def absurd(event: Event | Glance) -> bool:
+def absurd(event: Event) -> bool:
     """Tell whether its audit ID, which clients may choose, is of a length that makes API servers lose events."""
     return len(event.audit_id) > LONGEST_AUDIT_ID
 

@@ -10,7 +10,6 @@ from alerts import detections
 from alerts.audit import redaction
 from alerts.audit.decode import Damaged
 from alerts.audit.event import Event
-from alerts.audit.glance import Glance, Skimmed, skim
 from alerts.audit.visible import storable, visible
 from alerts.detections import Finding, audit_data_damaged
 from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem, Notification
@@ -22,13 +21,13 @@ from alerts.services import (
     inbox,
     inventory,
     investigation,
-    mentions,
     revocation,
     stream,
     tripwire,
 )
 from alerts.services.kept import event_of, row_of
 from alerts.services.knowledge import Knowledge
+from alerts.services.reading import Reading, may_matter, read
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +73,10 @@ class _Kept:
 
 def _examine(batch: Batch) -> Outcome:
     awaited = tripwire.awaited(batch.cluster)
-    skimmed = skim(inbox.body(batch), lambda glance: _may_matter(glance, awaited))
-    decoded = skimmed.decoded
+    reading = read(inbox.body(batch), awaited)
     known = Knowledge(batch.cluster)
-    kept = _worth_keeping(decoded.events, batch, known, awaited)
+    kept = _worth_keeping(reading.decoded.events, batch, known, awaited)
     told: list[Notification] = []
-    mentioned = mentions.of(decoded.events, skimmed.routine)
     with transaction.atomic():
         locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
         if locked.state == Batch.State.DONE:
@@ -88,16 +85,11 @@ def _examine(batch: Batch) -> Outcome:
         watched = bool(stored) and tripwire.waits(batch.cluster)
         opened = [alert for each in stored for alert in _take_in(batch, each, known, told, watched=watched)]
         echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
-        opened += _keep_damaged(batch, decoded.damaged)
-        stream.hear(batch.cluster, skimmed.everything)
-        investigation.mark_due(batch.cluster, mentioned)
-        _finish(locked, skimmed, mentioned)
+        opened += _keep_damaged(batch, reading.decoded.damaged)
+        stream.hear(batch.cluster, reading.canaries)
+        investigation.mark_due(batch.cluster, reading.mentioned)
+        _finish(locked, reading)
     return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
-
-
-def _may_matter(event: Event | Glance, awaited: frozenset[tripwire.Place]) -> bool:
-    """Tell whether something may come of an event: of all others no more is needed than that they were there."""
-    return detections.may_matter(event) or (bool(awaited) and tripwire.creates(event))
 
 
 def _worth_keeping(
@@ -105,7 +97,7 @@ def _worth_keeping(
 ) -> list[_Kept]:
     found = []
     for event in events:
-        if not event.salvaged and not _may_matter(event, awaited):
+        if not event.salvaged and not may_matter(event, awaited):
             continue
         if _changes_rbac(event):
             found.append(_Kept(event, row_of(event, batch), None))
@@ -203,21 +195,16 @@ def _damaged(batch: Batch, item: Damaged) -> DamagedItem:
     )
 
 
-def _finish(batch: Batch, skimmed: Skimmed, mentioned: str) -> None:
-    decoded, everything = skimmed.decoded, skimmed.everything
-    times = [at for event in everything if (at := event.at)]
-    batch.earliest_at, batch.latest_at = min(times, default=None), max(times, default=None)
-    batch.event_count, batch.damaged_count, batch.mentions = (
-        decoded.sound + len(skimmed.routine),
-        len(decoded.damaged),
-        mentioned,
-    )
+def _finish(batch: Batch, reading: Reading) -> None:
+    decoded = reading.decoded
+    batch.earliest_at, batch.latest_at, batch.mentions = reading.earliest, reading.latest, reading.mentioned
+    batch.event_count, batch.damaged_count = reading.sound, len(decoded.damaged)
     batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
     batch.save()
     # Last, for every post of this cluster waits for this row until we commit.
     batch.cluster.heard_from(
         batch.latest_at,
-        examined=len(everything),
+        examined=reading.examined,
         salvaged=len(decoded.events) - decoded.sound,
         damaged=len(decoded.damaged),
     )

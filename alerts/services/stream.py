@@ -1,7 +1,7 @@
 """Is a cluster's audit stream alive? A canary proves it; without one, silence is held against the usual rate."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -66,9 +66,13 @@ def _forget(cluster: Cluster) -> None:
     cluster.canaries.filter(sent_at__lt=until).delete()
 
 
-def hear(cluster: Cluster, events: Iterable[Event | Glance]) -> None:
-    """Note the canaries among events that were just examined. Belongs into the transaction that records them."""
-    heard = [event.audit_id for event in events if event.audit_id.startswith(AUDIT_ID)]
+def canaries(events: Iterable[Event | Glance]) -> Iterator[str]:
+    """Yield the audit ids among those of events that are a canary's, or look like one."""
+    return (event.audit_id for event in events if event.audit_id.startswith(AUDIT_ID))
+
+
+def hear(cluster: Cluster, heard: Collection[str]) -> None:
+    """Note the canaries of these audit ids, which just came. Belongs into the transaction that records their events."""
     if heard:
         Canary.objects.filter(cluster=cluster, audit_id__in=heard, seen_at=None).update(seen_at=timezone.now())
 

@@ -1,0 +1,68 @@
+"""A batch read once: the events that may matter in full, and of all the others what is to be remembered of them.
+
+Nothing here asks the database or the cluster, so this is what `benchmarks.intake` measures.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts import detections
+from alerts.audit.decode import Decoded
+from alerts.audit.event import Event
+from alerts.audit.glance import Glance, skim
+from alerts.services import mentions, stream, tripwire
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was in a batch: the events that may matter, what is damaged, and how many were passed over.
+
+    `mentioned` is the index of all of them, `earliest` and `latest` are when the first and the last came in, and
+    `canaries` are the audit ids of those that only prove that the stream lives.
+    """
+
+    decoded: Decoded
+    passed_over: int
+    mentioned: str
+    earliest: datetime | None
+    latest: datetime | None
+    canaries: tuple[str, ...]
+
+    @property
+    def sound(self) -> int:
+        """How many items are events without damage; with the damaged ones that is all there were."""
+        return self.decoded.sound + self.passed_over
+
+    @property
+    def examined(self) -> int:
+        """How many events could be read, salvaged ones among them."""
+        return len(self.decoded.events) + self.passed_over
+
+
+def read(body: bytes, awaited: frozenset[tripwire.Place] = frozenset()) -> Reading:
+    """Read a body, decoding in full what any detection may find something in, and what may be awaited."""
+    skimmed = skim(body, _judgement(awaited))
+    events, routine = skimmed.decoded.events, skimmed.routine
+    times = [at for each in routine if (at := each.request_received_timestamp or each.stage_timestamp)]
+    times += [at for event in events if (at := event.at)]
+    return Reading(
+        decoded=skimmed.decoded,
+        passed_over=len(routine),
+        mentioned=mentions.of(events, routine),
+        earliest=min(times, default=None),
+        latest=max(times, default=None),
+        canaries=(*stream.canaries(events), *stream.canaries(routine)),
+    )
+
+
+def may_matter(event: Event | Glance, awaited: frozenset[tripwire.Place]) -> bool:
+    """Tell whether something may come of an event: of all others no more is needed than that they were there."""
+    return _judgement(awaited)(event)
+
+
+def _judgement(awaited: frozenset[tripwire.Place]) -> Callable[[Event | Glance], bool]:
+    if not awaited:
+        # Each event there is is judged: where nothing is awaited, by one call and not by two.
+        return detections.may_matter
+    return lambda event: detections.may_matter(event) or tripwire.creates(event)
