@@ -12,18 +12,13 @@ from msgspec import Raw, Struct, field
 from alerts.audit import decode as decoding
 from alerts.audit.decode import Decoded, decode
 from alerts.audit.envelope import Item
-from alerts.audit.event import Code, Time
+from alerts.audit.event import Code, ObjectReference, Time
 
 _EVENT_LIST = b'{"kind":"EventList"'
 
 
 class _Person(Struct, frozen=True, gc=False):
     username: str = ""
-
-
-class _ObjectReference(Struct, frozen=True, gc=False, rename="camel"):
-    resource: str = ""
-    api_group: str = ""
 
 
 class _ResponseStatus(Struct, frozen=True, gc=False):
@@ -43,7 +38,8 @@ class Glance(Struct, frozen=True, gc=False, rename="camel"):
     impersonated_user: _Person | None = None
     source_ips: tuple[str, ...] | None = field(name="sourceIPs", default=None)
     user_agent: str | None = None
-    object_ref: _ObjectReference | None = None
+    # All of it: what is damaged in there may hide what was written.
+    object_ref: ObjectReference | None = None
     response_status: _ResponseStatus | None = None
     request_received_timestamp: Time | None = None
     stage_timestamp: Time | None = None

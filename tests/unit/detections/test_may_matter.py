@@ -1,5 +1,7 @@
 """The worker passes over most of what clusters do: nothing that a detection wants may be among it."""
 
+import copy
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,6 +65,47 @@ def test_nothing_is_found_in_what_is_passed_over_and_a_glance_judges_as_a_full_l
     matters = detections.may_matter(looked_at)
     assert matters or not findings(looked_at)
     assert detections.may_matter(glanced(event)) == matters
+
+
+ODD = [5, True, "x", "\ud800", [1], [["a"]], {"a": 1}, {"a": {"b": []}}, json.loads("[" * 250 + "]" * 250)]
+PLACES = [
+    ("level",), ("stage",), ("requestURI",), ("requestObject",), ("responseObject",), ("stageTimestamp",), ("verb",),
+    ("user", "uid"), ("user", "groups"), ("user", "extra"), ("user", "username"), ("objectRef",), ("responseStatus",),
+    ("objectRef", "name"), ("objectRef", "namespace"), ("objectRef", "subresource"), ("objectRef", "apiVersion"),
+    ("objectRef", "resource"), ("responseStatus", "message"), ("responseStatus", "reason"), ("responseStatus", "code"),
+    ("annotations", "other"), ("annotations", "authorization.k8s.io/reason"), ("sourceIPs",), ("auditID",),
+    ("userAgent",),
+]  # fmt: skip
+LEASE = reading() | {"verb": "update", "objectRef": {"resource": "leases", "apiGroup": "coordination.k8s.io"}}
+
+
+@given(
+    st.sampled_from([reading(), LEASE, creation()]),
+    st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(ODD)), max_size=3),
+    st.sampled_from(
+        [{}, {"verb": "create"}, {"verb": 5}, {"objectRef": creation()["objectRef"]}, {"auditID": "a" * 201}]
+    ),
+)
+@settings(deadline=None, max_examples=500)
+def test_nothing_is_found_in_what_is_passed_over_though_it_is_damaged_or_says_a_thing_twice(
+    sound: dict[str, Any], damage: list[tuple[tuple[str, ...], Any]], twice: dict[str, Any]
+) -> None:
+    event = copy.deepcopy(sound)
+    for (field, *inside), value in damage:
+        if inside and isinstance(event.get(field), dict):
+            event[field][inside[0]] = copy.deepcopy(value)
+        elif not inside:
+            event[field] = copy.deepcopy(value)
+    # What stands there again later counts, as it does for API servers' own readers.
+    first = as_bytes(twice).removesuffix(b"}") + b"," if twice else b"{"
+    body = event_list(first + as_bytes(event).removeprefix(b"{"))
+    skimmed, whole = skim(body, detections.may_matter), decode(body)
+    if not skimmed.routine:
+        assert skimmed.decoded == whole
+        return
+    assert len(whole.events) == len(skimmed.routine) == 1
+    assert findings(whole.events[0]) == []
+    assert not whole.damaged or whole.damaged[0].event is not None
 
 
 def test_nothing_recorded_that_is_passed_over_is_a_finding_and_most_is() -> None:
