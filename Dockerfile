@@ -17,4 +17,4 @@ RUN SECRET_KEY=unused CREDENTIAL_KEYS=unused python manage.py collectstatic --no
 
 USER rolecall
 EXPOSE 8000
-CMD ["gunicorn", "triage.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+CMD ["gunicorn", "triage.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-tmp-dir", "/dev/shm", "--preload", "--no-control-socket"]

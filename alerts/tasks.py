@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 _TURN_SECONDS = 60.0
 _HEEDED_SECONDS = 60.0
 _AT_ONCE = 4
+_ANNOUNCED_EVERY_SECONDS = 0.1
 
 
 def wake(task: Task[Any, Any], *args: object, after: float = 0) -> None:
@@ -39,6 +40,29 @@ def wake(task: Task[Any, Any], *args: object, after: float = 0) -> None:
         task.apply_async(args, countdown=after, expires=after + _HEEDED_SECONDS)
     except OperationalError:
         logger.warning("The broker could not be reached; %s waits for the sweep.", task.name)
+
+
+class _Announcements:
+    """Wake-ups for the inbox, spared where one lies ahead: it is for all that is stored until then."""
+
+    def __init__(self) -> None:
+        self._latest = -_ANNOUNCED_EVERY_SECONDS
+
+    def send(self) -> None:
+        """Have the inbox examined now, or where that was asked for just before, when it has been a while."""
+        now = time.monotonic()
+        if now >= self._latest:
+            after = max(0.0, self._latest + _ANNOUNCED_EVERY_SECONDS - now)
+            self._latest = now + after
+            wake(examine_inbox, after=after)
+
+
+_announcements = _Announcements()
+
+
+def announce_batch() -> None:
+    """Have a batch examined that is stored: by a wake-up at once, or a shared one in a tenth of a second."""
+    _announcements.send()
 
 
 def has_broker() -> bool:

@@ -73,6 +73,8 @@ TEMPLATES = [
 
 # Database
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", default=f"sqlite:///{quote(f'{DATA_DIR}/rolecall.sqlite3')}")}
+# A connection is kept: to open one takes longer than to store a batch, and the last of SQLite to close empties the WAL.
+DATABASES["default"] |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that reads first and writes later would fail at once instead of waiting its turn.

@@ -49,8 +49,8 @@ class Cluster(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_batch_at = models.DateTimeField(null=True, editable=False)
     last_event_at = models.DateTimeField(null=True, editable=False)
-    # Since the beginning, whatever was purged since
-    batches_received = models.PositiveBigIntegerField(default=0, editable=False)
+    # Since the beginning, whatever was purged since. Those that wait are not among them: posts would wait for the row.
+    batches_finished = models.PositiveBigIntegerField(default=0, editable=False)
     events_examined = models.PositiveBigIntegerField(default=0, editable=False)
     events_salvaged = models.PositiveBigIntegerField(default=0, editable=False)
     items_damaged = models.PositiveBigIntegerField(default=0, editable=False)
@@ -114,6 +114,7 @@ class Cluster(models.Model):
         newest = self.last_event_at if at is None or (self.last_event_at and self.last_event_at > at) else at
         Cluster.objects.filter(pk=self.pk).update(
             last_event_at=newest,
+            batches_finished=models.F("batches_finished") + 1,
             events_examined=models.F("events_examined") + examined,
             events_salvaged=models.F("events_salvaged") + salvaged,
             items_damaged=models.F("items_damaged") + damaged,

@@ -6,7 +6,7 @@ Every claim counts as a try, so a batch that kills its worker is set aside after
 
 import hashlib
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +23,7 @@ TRIES = 5
 # Longer than a task may run (CELERY_TASK_TIME_LIMIT), so that two workers meet on a batch only where a clock is wrong.
 LEASE = timedelta(seconds=150)
 _NEVER_EXAMINED = f"It was claimed {TRIES} times, and no worker lived to say why."
+_ARRIVALS_APART = timedelta(seconds=1)
 _FULLNESS_HOLDS_SECONDS = 5.0
 
 
@@ -50,7 +51,7 @@ def store_leased(cluster: Cluster, body: bytes) -> tuple[Batch, bool]:
 
 def _store(cluster: Cluster, body: bytes, **fields: Any) -> tuple[Batch, bool]:
     sha256 = hashlib.sha256(body).hexdigest()
-    same = Batch.objects.defer("body", "mentions").filter(cluster=cluster, sha256=sha256)
+    same = Batch.objects.only("pk").filter(cluster=cluster, sha256=sha256)
     earlier = same.first()
     if earlier is not None:
         return earlier, False
@@ -58,9 +59,7 @@ def _store(cluster: Cluster, body: bytes, **fields: Any) -> tuple[Batch, bool]:
     try:
         with transaction.atomic():
             batch = Batch.objects.create(cluster=cluster, sha256=sha256, size=len(body), body=packed, **fields)
-            Cluster.objects.filter(pk=cluster.pk).update(
-                last_batch_at=timezone.now(), batches_received=F("batches_received") + 1
-            )
+            _note_arrival(cluster, batch.received_at)
     except IntegrityError:
         # The same came twice at once; where it did not, the problem is another.
         earlier = same.first()
@@ -68,6 +67,16 @@ def _store(cluster: Cluster, body: bytes, **fields: Any) -> tuple[Batch, bool]:
             raise
         return earlier, False
     return batch, True
+
+
+def _note_arrival(cluster: Cluster, at: datetime) -> None:
+    """Note when the cluster was last heard of, to the second: every post would have to wait for the others' commits.
+
+    Where somebody else holds the row, the next post notes it.
+    """
+    if cluster.last_batch_at is None or at - cluster.last_batch_at > _ARRIVALS_APART:
+        free = Cluster.objects.filter(pk=cluster.pk).select_for_update(skip_locked=True, no_key=True)
+        Cluster.objects.filter(pk__in=free.values("pk")).update(last_batch_at=at)
 
 
 def _lease(batch: Batch) -> bool:

@@ -201,7 +201,7 @@ def _finish(batch: Batch, reading: Reading) -> None:
     batch.event_count, batch.damaged_count = reading.sound, len(decoded.damaged)
     batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
     batch.save()
-    # Last, for every post of this cluster waits for this row until we commit.
+    # Last: whoever else finishes a batch of this cluster waits for its row until we commit.
     batch.cluster.heard_from(
         batch.latest_at,
         examined=reading.examined,

@@ -18,7 +18,7 @@ WHOLE = [path for path in FILES if not path.name.startswith("cut-")]
 
 
 def test_posted_in_every_envelope_a_creation_is_one_alert(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "wake", lambda *_: None)
+    monkeypatch.setattr(tasks, "announce_batch", lambda: None)
     token = cluster.issue_hook_token()
     cluster.save()
     client = Client(headers={"Authorization": f"Bearer {token}"})

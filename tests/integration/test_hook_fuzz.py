@@ -27,7 +27,7 @@ HEADERS = [
 
 @pytest.fixture
 def token(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(tasks, "wake", lambda *_: None)
+    monkeypatch.setattr(tasks, "announce_batch", lambda: None)
     token = cluster.issue_hook_token()
     cluster.save()
     return token

@@ -61,6 +61,17 @@ def test_storing_notes_when_the_cluster_was_last_heard_of(cluster: Cluster) -> N
     assert cluster.last_batch_at >= before
 
 
+def test_batches_within_a_second_of_each_other_do_not_all_write_the_cluster(cluster: Cluster) -> None:
+    first = inbox.store(cluster, b"1").received_at
+    for seconds, noted in ((0.5, 0.0), (1.5, 1.5)):
+        cluster.refresh_from_db()
+        with time_machine.travel(first + timedelta(seconds=seconds), tick=False):
+            inbox.store(cluster, str(seconds).encode())
+        cluster.refresh_from_db()
+        assert cluster.last_batch_at is not None
+        assert (cluster.last_batch_at - first).total_seconds() == pytest.approx(noted, abs=0.01)
+
+
 def test_a_full_inbox_takes_nothing_new(cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.INBOX_LIMIT = 2
     monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())

@@ -27,7 +27,8 @@ BODY = event_list(creation())
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The tasks that were woken, instead of the broker that would have to run."""
     tasks_woken: list[Any] = []
-    monkeypatch.setattr(tasks, "wake", tasks_woken.append)
+    monkeypatch.setattr(tasks, "wake", lambda task, **_: tasks_woken.append(task))
+    monkeypatch.setattr(tasks, "_announcements", tasks._Announcements())
     return tasks_woken
 
 
@@ -59,6 +60,19 @@ def test_a_batch_is_on_disk_before_it_is_answered(token: str, woken: list[Any]) 
     assert not answer.cookies
     assert inbox.body(Batch.objects.get()) == BODY
     assert woken == [tasks.examine_inbox]
+
+
+def test_every_batch_has_a_wake_up_ahead_of_it_and_a_rush_shares_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    due: list[float] = []
+    clock = [1000.0]
+    monkeypatch.setattr("alerts.tasks.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(tasks, "wake", lambda _, *, after: due.append(clock[0] + after))
+    announcements = tasks._Announcements()
+    for step in (0.0, 0.01, 0.01, 0.05, 0.04, 0.3):
+        clock[0] += step
+        announcements.send()
+        assert due[-1] >= clock[0]
+    assert due == pytest.approx([1000.0, 1000.1, 1000.2, 1000.41])
 
 
 def test_the_address_has_no_slash_at_its_end(cluster: Cluster) -> None:
@@ -260,6 +274,7 @@ def test_without_a_broker_a_batch_is_kept_all_the_same(cluster: Cluster, monkeyp
         raise BrokerUnreachable
 
     monkeypatch.setattr(tasks.examine_inbox, "apply_async", fail)
+    monkeypatch.setattr(tasks, "_announcements", tasks._Announcements())
     token = cluster.issue_hook_token()
     cluster.save()
     assert post(token).status_code == 200

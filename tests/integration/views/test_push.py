@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def gke(cluster: Cluster, signer: HTTPStandIn, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster whose pushes are accepted."""
-    monkeypatch.setattr(tasks, "wake", lambda *_: None)
+    monkeypatch.setattr(tasks, "announce_batch", lambda: None)
     cluster.push_account = MAIL
     cluster.save()
     return cluster
