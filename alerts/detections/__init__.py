@@ -27,7 +27,7 @@ from alerts.detections.detection import NOTHING_KNOWN, Finding, Known
 from alerts.detections.identity import Identity
 from alerts.detections.writes import KINDS, ROLES
 
-__all__ = ["TECHNIQUES", "Finding", "Identity", "Known", "examine", "identity", "may_matter"]
+__all__ = ["JUDGED_BY_CHANGE", "TECHNIQUES", "Finding", "Identity", "Known", "examine", "identity", "may_matter"]
 
 _OF_BOTH = (default_role_tampered, escalation_refused)
 _OF_ROLES = (cluster_role_created, role_created, role_widened, role_aggregated, role_deleted, *_OF_BOTH)
@@ -40,6 +40,8 @@ _OF_WRITES = {
     ("certificates.k8s.io", "certificatesigningrequests"): (certificate_approved,),
 }
 _DETECTIONS = (*_OF_ROLES, binding_created, binding_changed, powerful_impersonation, token_issued, certificate_approved)
+# What these find in an event depends on what was there before it, and on nothing else that is known.
+JUDGED_BY_CHANGE = frozenset(each.NAME for each in (role_widened, role_deleted, binding_changed, default_role_tampered))
 TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
 _IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}
 

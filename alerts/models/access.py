@@ -1,6 +1,7 @@
 """Every role and binding ever seen, and each of its versions."""
 
 import hashlib
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import ClassVar, Self
 
@@ -9,6 +10,9 @@ from django.utils import timezone
 
 from alerts.models.audit_event import AuditEvent
 from alerts.models.cluster import Cluster
+
+# Kind, namespace and name
+type Name = tuple[str, str, str]
 
 
 class AccessObject(models.Model):
@@ -50,6 +54,28 @@ class AccessObject(models.Model):
             defaults={"kind": kind, "namespace": namespace, "name": name},
         )
         return found
+
+    @classmethod
+    def hold(cls, cluster: Cluster, names: Iterable[Name]) -> dict[Name, Self]:
+        """Return the objects of these names, made if they were never seen, and locked until the transaction is over.
+
+        So what became of an object is worked out by one worker after the other, though each has other events of it. A
+        transaction holds all that it needs at once and in one order: no two wait for each other.
+        """
+        digests = {cls.digest_of(*name): name for name in names}
+        if not digests:
+            return {}
+        named = cls.objects.filter(cluster=cluster, digest__in=digests)
+        missing = sorted(digests.keys() - set(named.values_list("digest", flat=True)))
+        never_seen = [(digest, *digests[digest]) for digest in missing]
+        cls.objects.bulk_create(
+            [
+                cls(cluster=cluster, digest=digest, kind=kind, namespace=namespace, name=name)
+                for digest, kind, namespace, name in never_seen
+            ],
+            ignore_conflicts=True,
+        )
+        return {digests[held.digest]: held for held in named.select_for_update().order_by("digest")}
 
     @property
     def is_role(self) -> bool:

@@ -1,11 +1,12 @@
 """Opening alerts: the one place where a finding becomes an alert, with its checklist and its first activity."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import playbook
+from alerts import detections, playbook
 from alerts.audit.visible import storable
 from alerts.detections import Finding
 from alerts.models import AccessObject, Activity, Alert, AuditEvent, Cluster, Step
@@ -13,6 +14,7 @@ from alerts.services import folding, inventory, workflow
 
 # Until the evidence is gathered, some seconds later: in the middle of the queue.
 _PROVISIONAL_SCORE = 50
+_KNOWN_NOW = "what was there before is known now, and the change is none to look into."
 
 
 def open_alert(
@@ -46,6 +48,7 @@ def open_alert(
         _retitle(alert, storable(finding.title))
         if more and finding.recurring and not alert.is_open():
             workflow.reopen(alert, by=None, version=alert.version, reason="It happened again.")
+        workflow.reinstate(alert, reason="What was there before is known better now.")
         return alert, False
     if row is not None:
         alert.events.add(row)
@@ -61,6 +64,18 @@ def add_event(alert: Alert, row: AuditEvent) -> bool:
         return False
     alert.events.add(row)
     return _happened(alert, row.at)
+
+
+def withdraw_all_but(findings: Iterable[Finding], row: AuditEvent, named: AccessObject) -> None:
+    """Withdraw the alerts on how an event changed an object that are none of these findings, now that more is known.
+
+    Belongs into the transaction that records what became known.
+    """
+    alerts = Alert.objects.filter(
+        cluster=row.cluster, object=named, detection__in=detections.JUDGED_BY_CHANGE, events=row, happened_at=row.at
+    )
+    for alert in alerts.exclude(fingerprint__in=[each.fingerprint for each in findings]):
+        workflow.withdraw(alert, reason=_KNOWN_NOW)
 
 
 def _happened(alert: Alert, at: datetime) -> bool:

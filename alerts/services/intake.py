@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from alerts import detections
 from alerts.audit import redaction
@@ -82,6 +83,7 @@ def _examine(batch: Batch) -> Outcome:
         if locked.state == Batch.State.DONE:
             return Outcome()
         stored = _stored(batch.cluster, kept)
+        known.hold(each.event for each in stored)
         watched = bool(stored) and tripwire.waits(batch.cluster)
         opened = [alert for each in stored for alert in _take_in(batch, each, known, told, watched=watched)]
         echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
@@ -127,7 +129,7 @@ def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notificatio
     if findings is None:
         damage = audit_data_damaged.examine(kept.event, batch.received_at)
         findings = (*_found(batch.cluster, kept.event, known), *damage)
-    version = inventory.record(batch.cluster, kept.event, kept.row)
+    version = inventory.record(known.held, kept.event, kept.row)
     for tripped in tripwire.notice(batch.cluster, kept.row, version) if watched else ():
         told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
     opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
@@ -143,15 +145,24 @@ def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:
 
 
 def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
-    """Examine the next change of an object again, where what it changed from became known only now."""
-    later = version.object.versions.filter(at__gt=version.at, event__isnull=False).order_by("at", "pk")
-    key = later.values_list("event", flat=True).first()
-    if key is None:
-        return
-    following = AuditEvent.objects.get(pk=key)
-    event = event_of(following)
-    for finding in _found(cluster, event, known) if event else ():
-        yield alarm.open_alert(cluster, finding, following)
+    """Examine the next changes of an object again, where what they changed from became known only now."""
+    for following in _following(version):
+        event = event_of(following)
+        found = _found(cluster, event, known) if event else []
+        for finding in found:
+            yield alarm.open_alert(cluster, finding, following)
+        alarm.withdraw_all_but(found, following, version.object)
+
+
+def _following(version: AccessVersion) -> Iterator[AuditEvent]:
+    """Yield the events that changed the object from this version: more than one where it is unknown what some left."""
+    later = version.object.versions.filter(at__gt=version.at).defer("manifest").order_by("at", "pk")
+    known = Q(deletion=True) | Q(manifest__isnull=False)
+    for each in later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event"):
+        if each.event is not None:
+            yield each.event
+        if each.known:
+            return
 
 
 def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:

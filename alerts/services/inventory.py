@@ -4,7 +4,7 @@ Events come in any order, and the same version may come by both ways: whatever t
 event says exactly when and by whom, so it takes the place of a listing that saw the same version.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from alerts.audit.visible import storable
 from alerts.cluster.errors import ClusterError
 from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
+from alerts.models.access import Name
 from alerts.services import connection
 
 KINDS = {
@@ -30,29 +31,46 @@ KINDS = {
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 # Uids and resource versions are the server's, and short; the columns hold this much.
 LONGEST_IDENTITY = 64
+_NAME = ("kind", "namespace", "name")
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 type Manifest = dict[str, Any]
+type Held = dict[Name, AccessObject]
 
 
-def record(cluster: Cluster, event: Event, row: AuditEvent) -> AccessVersion | None:
+def hold(cluster: Cluster, events: Iterable[Event]) -> Held:
+    """Return what these events changed, by its name: until the transaction is over nobody else records any of it."""
+    return AccessObject.hold(cluster, {name for event in events for name in _changed(event)})
+
+
+def record(held: Held, event: Event, row: AuditEvent) -> AccessVersion | None:
     """Write down what an event says became of a role or binding, and return that version.
 
     None where it changed nothing: another kind of object, a refusal, a rehearsal, or a deletion of many objects that
-    does not say which. Belongs into the transaction that records the event.
+    does not say which. Belongs into the transaction that records the event and holds what it changed.
     """
+    version = None
+    for name, manifest in _changed(event).items():
+        named = held[name]
+        if event.verb == "deletecollection":
+            version = _deleted(named, manifest, row)
+        elif event.verb == "delete":
+            version = _deletion(named, event, row)
+        else:
+            version = _change(named, event, row)
+        _settle(named)
+    return version
+
+
+def _changed(event: Event) -> dict[Name, Manifest]:
+    """Return the roles or bindings that an event changed, and of many deleted at once what each was in the end."""
     kind = KINDS.get(event.resource)
     if kind is None or not event.writes_rbac or event.succeeded is not True or event.dry_run:
-        return None
+        return {}
     if event.verb == "deletecollection":
-        versions = [_deleted(cluster, kind, manifest, row) for manifest in _collection(event)]
-        return versions[-1] if versions else None
-    if not event.name:
-        return None
-    named = AccessObject.named(cluster, kind, storable(event.namespace), storable(event.name))
-    version = _deletion(named, event, row) if event.verb == "delete" else _change(named, kind, event, row)
-    _settle(named)
-    return version
+        # The items of a list leave out their kind.
+        return {_name(kind, metadata_of(manifest)): {"kind": kind} | manifest for manifest in _collection(event)}
+    return {(kind, storable(event.namespace), storable(event.name)): {}} if event.name else {}
 
 
 def _collection(event: Event) -> list[Manifest]:
@@ -61,19 +79,15 @@ def _collection(event: Event) -> list[Manifest]:
     return [manifest for manifest in items if metadata_of(manifest).get("name")] if isinstance(items, list) else []
 
 
-def _deleted(cluster: Cluster, kind: str, manifest: Manifest, row: AuditEvent) -> AccessVersion:
-    metadata = metadata_of(manifest)
-    named = _named(cluster, kind, metadata)
-    held = metadata.get("deletionTimestamp") and metadata.get("finalizers")
-    # The items of a list leave out their kind.
-    version = _seen(named, {"kind": kind} | manifest, row) if held else _gone(named, _identity(metadata, "uid"), row)
-    _settle(named)
-    return version
-
-
-def _named(cluster: Cluster, kind: str, metadata: Manifest) -> AccessObject:
+def _name(kind: str, metadata: Manifest) -> Name:
     namespace, name = (storable(str(metadata.get(key) or "")) for key in ("namespace", "name"))
-    return AccessObject.named(cluster, kind, namespace, name)
+    return kind, namespace, name
+
+
+def _deleted(named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
+    metadata = metadata_of(manifest)
+    kept = metadata.get("deletionTimestamp") and metadata.get("finalizers")
+    return _seen(named, manifest, row) if kept else _gone(named, _identity(metadata, "uid"), row)
 
 
 def _deletion(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
@@ -89,8 +103,8 @@ def _deletion(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersi
     return _unknown(named, row)
 
 
-def _change(named: AccessObject, kind: str, event: Event, row: AuditEvent) -> AccessVersion:
-    answer, sent = event.response, event.request
+def _change(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
+    answer, sent, kind = event.response, event.request, named.kind
     if _is(kind, answer):
         return _seen(named, answer, row)
     # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
@@ -212,36 +226,39 @@ def refresh(cluster: Cluster) -> bool:
         return False
     with transaction.atomic():
         first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
-        seen = {_take_over(cluster, manifest, started, baseline=first) for manifest in listed}
-        for named in AccessObject.objects.filter(pk__in=before.keys() - seen):
+        seen = {_name(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
+        held = AccessObject.hold(cluster, before.keys() | seen.keys())
+        for name, manifest in seen.items():
+            _take_over(held[name], manifest, started, baseline=first)
+        for name in before.keys() - seen.keys():
+            named = held[name]
             latest = named.latest()
             # Written since the listing began, it may have been made again after it.
-            if latest is not None and latest.pk == before[named.pk]:
+            if latest is not None and latest.pk == before[name]:
                 _miss(named, latest, started, baseline=first)
         Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
 
 
-def _standing(cluster: Cluster) -> dict[int, int]:
-    """Return the objects believed to exist, each with its newest version."""
+def _standing(cluster: Cluster) -> dict[Name, int]:
+    """Return the objects believed to exist, each with the key of its newest version."""
     newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk")
     objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None)
-    pairs = objects.annotate(newest=Subquery(newest.values("pk")[:1])).values_list("pk", "newest")
-    return {pk: newest for pk, newest in pairs if newest is not None}
+    found = objects.annotate(newest=Subquery(newest.values("pk")[:1])).values_list(*_NAME, "newest")
+    return {(kind, namespace, name): key for kind, namespace, name, key in found if key is not None}
 
 
-def _take_over(cluster: Cluster, manifest: Manifest, started: datetime, *, baseline: bool) -> int:
-    """Record a listed object's version unless it is known, and return the object's key.
+def _take_over(named: AccessObject, manifest: Manifest, started: datetime, *, baseline: bool) -> None:
+    """Record a listed object's version unless it is known.
 
     `baseline` says that nothing was listed before: what there is needs no event to explain it.
     """
     metadata = metadata_of(manifest)
-    named = _named(cluster, manifest["kind"], metadata)
     uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
     latest = named.latest()
     if latest is not None and (latest.uid, latest.resource_version, latest.deletion) == (uid, resource_version, False):
-        return named.pk
+        return
     # An earlier listing that missed it was wrong.
     named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
     seen = {"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)} | _explained(baseline)
@@ -250,7 +267,6 @@ def _take_over(cluster: Cluster, manifest: Manifest, started: datetime, *, basel
         # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
         named.versions.create(uid=uid, **seen)
     _settle(named)
-    return named.pk
 
 
 def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:

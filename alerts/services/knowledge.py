@@ -1,5 +1,6 @@
 """What is known of a cluster, as the detections ask for it: from the versions of its roles and bindings."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
@@ -21,6 +22,11 @@ class Knowledge:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._access: rbac.Access | None = None
+        self.held: inventory.Held = {}
+
+    def hold(self, events: Iterable[Event]) -> None:
+        """Keep others from recording anything of what these events changed, until the transaction is over."""
+        self.held = inventory.hold(self.cluster, events)
 
     def access(self) -> rbac.Access:
         """Return who may do what on the cluster."""

@@ -158,6 +158,33 @@ def reopen(alert: Alert, *, by: User | None, version: int, reason: str) -> None:
         Activity.objects.record("reopened", f"reopened it: {reason.strip()}", by=by, alert=fresh)
 
 
+def withdraw(alert: Alert, *, reason: str) -> None:
+    """Close an alert that does not stand any more as a false positive; where people work on it already, tell them.
+
+    Belongs into a transaction. Where it is closed, nothing happens.
+    """
+    fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+    if fresh.status == Status.NEW and fresh.assignee is None:
+        fresh.status, fresh.verdict, fresh.closed_at = Status.CLOSED, Verdict.FALSE_POSITIVE, timezone.now()
+        fresh.version += 1
+        fresh.save(update_fields=_CHANGED_BY_PEOPLE)
+        Activity.objects.record("withdrawn", f"withdrew it: {reason}", by=None, alert=fresh)
+    elif fresh.is_open() and not fresh.activities.filter(kind="doubted").exists():
+        Activity.objects.record("doubted", f"would have withdrawn it: {reason}", by=None, alert=fresh)
+
+
+def reinstate(alert: Alert, *, reason: str) -> None:
+    """Open an alert again that was withdrawn, as new as it was. Any other stays as it is."""
+    if alert.is_open():
+        return
+    ended = alert.activities.filter(kind__in=["closed", "withdrawn"]).order_by("-pk").first()
+    if ended is None or ended.kind != "withdrawn":
+        return
+    with _changing(alert, version=alert.version) as fresh:
+        fresh.status, fresh.verdict, fresh.closed_at = Status.NEW, "", None
+        Activity.objects.record("reopened", f"reopened it: {reason}", by=None, alert=fresh)
+
+
 def write_note(alert: Alert, text: str, *, by: User, step_key: str = "") -> Note:
     """Add a note to the alert, or to one of its steps.
 

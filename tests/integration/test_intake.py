@@ -1,10 +1,7 @@
-import random
 from typing import Any
 
 import pytest
 import time_machine
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from alerts.lifecycle import Status, Verdict
 from alerts.models import (
@@ -24,48 +21,11 @@ from alerts.services import inbox, intake, investigation, watch
 from alerts.services.intake import Outcome
 from tests.conftest import DATA, RECORDINGS
 from tests.integration.conftest import Parallel
+from tests.integration.examining import recording, remembered, take_in
 from tests.unit.audit.events import UID, as_bytes, creation, event_list, metadata_only, reading, role
 
 HOSTILE = DATA / "audit" / "hostile"
 REFUSED: dict[str, Any] = {"responseStatus": {"code": 403}, "responseObject": {"kind": "Status", "code": 403}}
-
-
-def take_in(cluster: Cluster, body: bytes) -> Outcome:
-    batch, ours = inbox.store_leased(cluster, body)
-    assert ours
-    outcome = intake.examine(batch)
-    assert not outcome.error
-    return outcome
-
-
-def recording(name: str) -> bytes:
-    return (RECORDINGS / f"{name}.jsonl").read_bytes()
-
-
-def remembered(cluster: Cluster) -> dict[str, Any]:
-    """Return everything that examining leaves behind, without keys and our own clock."""
-    alerts, versions = Alert.objects.filter(cluster=cluster), AccessVersion.objects.filter(object__cluster=cluster)
-    return {
-        "alerts": sorted(
-            alerts.values_list(
-                "fingerprint", "title", "attempted", "actor", "object__name", "object_uid", "happened_at"
-            ),
-            key=str,
-        ),
-        "events of alerts": sorted(alerts.values_list("fingerprint", "events__sha256")),
-        "events": sorted(cluster.audit_events.values_list("sha256", flat=True)),
-        "versions": sorted(
-            versions.values_list(
-                "object__digest", "source", "at", "uid", "resource_version", "deletion", "event__sha256"
-            ),
-            key=str,
-        ),
-        "objects": sorted(cluster.access_objects.values_list("digest", "deleted_at"), key=str),
-        "damaged": sorted(cluster.damaged_items.values_list("sha256", "reason")),
-        "steps": sorted(Step.objects.filter(alert__in=alerts).values_list("alert__fingerprint", "key")),
-        "opened": Activity.objects.filter(kind="opened", cluster=cluster).count(),
-        "batches": sorted(cluster.batches.values_list("sha256", "state", "event_count", "damaged_count", "mentions")),
-    }
 
 
 def test_a_created_role_opens_an_alert_with_everything_it_needs(cluster: Cluster) -> None:
@@ -147,23 +107,6 @@ def test_a_batch_examined_twice_comes_to_the_same(cluster: Cluster) -> None:
     for batch in inbox.claim(100):
         assert not intake.examine(batch).opened
     assert remembered(cluster) == before
-
-
-@given(st.randoms(use_true_random=False))
-@settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-def test_the_order_of_batches_does_not_matter(cluster: Cluster, shuffled: random.Random) -> None:
-    lines = [line for path in sorted(RECORDINGS.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
-    batches = [b"\n".join(lines[at : at + 5]) for at in range(0, len(lines), 5)]
-    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
-    ordered, other = (Cluster.objects.create(name=name) for name in names)
-    for batch in batches:
-        take_in(ordered, batch)
-    shuffled.shuffle(batches)
-    for batch in batches:
-        take_in(other, batch)
-    assert remembered(other) == remembered(ordered)
 
 
 def test_the_same_role_by_webhook_and_by_log_is_one_alert_and_one_event(cluster: Cluster) -> None:

@@ -1,0 +1,189 @@
+"""In whatever order events come, and however many workers examine them, it comes to the same."""
+
+import hashlib
+import random
+import threading
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.lifecycle import Status, Verdict
+from alerts.models import Activity, Alert, Cluster
+from alerts.services import inbox, intake, investigation, workflow
+from tests.conftest import RECORDINGS
+from tests.integration.conftest import Parallel
+from tests.integration.examining import remembered, take_in
+from tests.unit.audit.events import creation, event_list, metadata_only, role
+
+
+@given(st.randoms(use_true_random=False))
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_the_order_of_batches_does_not_matter(cluster: Cluster, shuffled: random.Random) -> None:
+    lines = [line for path in sorted(RECORDINGS.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    batches = [b"\n".join(lines[at : at + 5]) for at in range(0, len(lines), 5)]
+    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
+    ordered, other = (Cluster.objects.create(name=name) for name in names)
+    for batch in batches:
+        take_in(ordered, batch)
+    shuffled.shuffle(batches)
+    for batch in batches:
+        take_in(other, batch)
+    assert remembered(other) == remembered(ordered)
+
+
+def lives_of(name: str) -> list[bytes]:
+    """Return the bodies of what became of a role, an event each: made, widened, narrowed, deleted, and made again.
+
+    Between two of these something else was done to it of which the log says no more.
+    """
+    bodies: list[dict[str, Any]] = []
+    for life in range(3):
+        uid, at = f"{name}-{life}", f"2026-11-23T18:0{life}"
+        for step, verbs in enumerate((["get"], ["get", "*"], ["get"])):
+            manifest = role(name, uid=uid, resourceVersion=f"{life}{step}") | {
+                "rules": [{"verbs": verbs, "apiGroups": [""], "resources": ["secrets"]}]
+            }
+            bodies.append(
+                creation(
+                    name,
+                    auditID=f"{name}-{life}-{step}",
+                    verb="update" if step else "create",
+                    responseStatus={"code": 200 if step else 201},
+                    requestObject=manifest,
+                    responseObject=manifest,
+                    requestReceivedTimestamp=f"{at}:0{step}.000000Z",
+                )
+            )
+        unseen = creation(name, auditID=f"{name}-{life}-unseen", verb="patch", responseStatus={"code": 200})
+        bodies.append(metadata_only(unseen | {"requestReceivedTimestamp": f"{at}:01.500000Z"}))
+        status = {"kind": "Status", "status": "Success", "details": {"name": name, "uid": uid}}
+        bodies.append(
+            creation(
+                name,
+                auditID=f"{name}-{life}-gone",
+                verb="delete",
+                responseStatus={"code": 200},
+                requestObject={"kind": "DeleteOptions"},
+                responseObject=status,
+                requestReceivedTimestamp=f"{at}:09.000000Z",
+            )
+        )
+    return [event_list(event) for event in bodies]
+
+
+MADE, WIDENED, NARROWED = lives_of("reader")[:3]
+
+
+def narrowed(cluster: Cluster) -> Alert:
+    """Return the alert of a change of which nobody saw yet what was before."""
+    (alert,) = take_in(cluster, NARROWED).opened
+    assert "what it permitted before is unknown" in alert.title
+    return alert
+
+
+def test_an_alert_that_does_not_stand_any_more_is_withdrawn_and_opens_as_new_when_it_does(cluster: Cluster) -> None:
+    alert = narrowed(cluster)
+    take_in(cluster, WIDENED)
+    alert.refresh_from_db()
+    assert (alert.status, alert.verdict) == (Status.CLOSED, Verdict.FALSE_POSITIVE)
+    assert alert.closed_at is not None
+    told = alert.activities.get(kind="withdrawn")
+    assert told.by is None
+    assert "is known now" in told.summary
+
+    # It was deleted in between, so again nobody knows.
+    gone = creation(verb="delete", auditID="gone", requestReceivedTimestamp="2026-11-23T18:00:01.600000Z")
+    take_in(cluster, event_list(gone | {"responseStatus": {"code": 200}, "responseObject": {"kind": "Status"}}))
+    alert = Alert.objects.get(pk=alert.pk)
+    assert (alert.status, alert.verdict, alert.closed_at) == (Status.NEW, "", None)
+    assert alert.activities.filter(kind="reopened", by=None).count() == 1
+    assert not Activity.objects.broken(alert)
+
+
+def test_an_alert_that_somebody_works_on_is_not_withdrawn_and_says_so_once(cluster: Cluster, ana: User) -> None:
+    alert = narrowed(cluster)
+    workflow.take(alert, by=ana, version=alert.version)
+    take_in(cluster, WIDENED)
+    take_in(cluster, MADE)
+    alert.refresh_from_db()
+    assert (alert.status, alert.assignee) == (Status.IN_PROGRESS, ana)
+    assert "would have withdrawn it" in alert.activities.get(kind="doubted").summary
+
+
+def test_an_alert_that_a_person_closed_stays_closed_as_it_was(cluster: Cluster, ana: User) -> None:
+    alert = narrowed(cluster)
+    workflow.close(alert, Verdict.DUPLICATE, by=ana, version=alert.version, reason="Of another.")
+    take_in(cluster, WIDENED)
+    take_in(cluster, NARROWED.replace(b"\n", b"\n\n"))
+    alert.refresh_from_db()
+    assert (alert.status, alert.verdict) == (Status.CLOSED, Verdict.DUPLICATE)
+
+
+@given(st.permutations(lives_of("reader")))
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_what_became_of_a_role_is_the_same_in_whatever_order_its_writes_come(
+    cluster: Cluster, bodies: list[bytes]
+) -> None:
+    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
+    first, second = (Cluster.objects.create(name=name) for name in names)
+    for body in lives_of("reader"):
+        take_in(first, body)
+    for body in bodies:
+        take_in(second, body)
+    assert remembered(second) == remembered(first)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_became_of_a_role_is_the_same_whoever_examines_its_writes_side_by_side(parallel: Parallel) -> None:
+    bodies = [body for number in range(4) for body in lives_of(f"reader-{number}")]
+    first, second = (Cluster.objects.create(name=name) for name in ("in-order", "side-by-side"))
+    for body in bodies:
+        take_in(first, body)
+    for body in sorted(bodies, key=lambda body: hashlib.sha256(body).digest()):
+        inbox.store(second, body)
+
+    def work() -> None:
+        while batches := inbox.claim(1):
+            assert not intake.examine(batches[0]).error
+
+    parallel(work, 4)
+    assert remembered(second) == remembered(first)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_waits_for_another_that_has_an_earlier_write_of_the_same_role(
+    parallel: Parallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    *_, gone, made, widened = lives_of("reader")[:7]
+    take_in(cluster, gone)
+    earlier, later = (inbox.store_leased(cluster, body)[0] for body in (made, widened))
+    waiting, recorded, mark_due = [later, earlier], threading.Event(), investigation.mark_due
+
+    def slow(*about: Any) -> None:
+        mark_due(*about)
+        if not recorded.is_set():
+            recorded.set()
+            time.sleep(0.5)
+
+    def work() -> None:
+        batch = waiting.pop()
+        assert batch == earlier or recorded.wait(10)
+        assert not intake.examine(batch).error
+
+    monkeypatch.setattr(investigation, "mark_due", slow)
+    parallel(work, 2)
+    assert [alert.title for alert in Alert.objects.order_by("happened_at")] == [
+        "ClusterRole reader deleted",
+        "ClusterRole reader created",
+        "ClusterRole reader widened",
+    ]
+    assert not Activity.objects.filter(kind="withdrawn").exists()
