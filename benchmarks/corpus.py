@@ -12,7 +12,6 @@ _RECORDED = (
     ROOT / "tests" / "data" / "audit" / "control-plane-start.jsonl",
     *sorted((ROOT / "alerts" / "cluster" / "practice" / "recordings").glob("*.jsonl")),
 )
-_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-"
 # Of a thousand events: reads, renewals of leases, other writes, and writes of roles and bindings.
 _READS, _LEASES, _WRITES, _RBAC = 670, 300, 20, 10
 # Listings of every role at an API server's start are larger than what any cluster does all day.
@@ -38,19 +37,13 @@ def _kinds() -> dict[str, list[dict[str, Any]]]:
     reads = [event for event in events if event["verb"] in {"get", "list", "watch"}]
     writes = [event for event in events if event["verb"] in {"create", "update", "patch", "delete"}]
     rbac = [event for event in writes if _group(event) == "rbac.authorization.k8s.io"]
-    others = [event for event in writes if _group(event) != "rbac.authorization.k8s.io"]
-    return {"reads": reads, "leases": [_lease(reads[0])], "writes": others, "rbac": rbac}
+    leases = [event for event in writes if event["objectRef"]["resource"] == "leases" and event["verb"] == "update"]
+    others = [event for event in writes if event not in rbac and event not in leases]
+    return {"reads": reads, "leases": leases, "writes": others, "rbac": rbac}
 
 
 def _group(event: dict[str, Any]) -> str:
     return str(event.get("objectRef", {}).get("apiGroup", ""))
-
-
-def _lease(event: dict[str, Any]) -> dict[str, Any]:
-    lease = {"resource": "leases", "namespace": "kube-node-lease", "name": "node-1", "apiGroup": "coordination.k8s.io"}
-    node = {"username": "system:node:node-1", "groups": ["system:nodes", "system:authenticated"]}
-    renewed = {"verb": "update", "requestURI": f"{_LEASE}1", "objectRef": lease, "user": node, "level": "Metadata"}
-    return event | renewed | {"stage": "ResponseComplete", "responseStatus": {"metadata": {}, "code": 200}}
 
 
 def _varied(event: dict[str, Any], number: int, chance: random.Random) -> bytes:
