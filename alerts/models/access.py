@@ -132,11 +132,13 @@ class AccessVersion(models.Model):
             models.UniqueConstraint(fields=["object", "event"], name="access_version_once_an_event"),
         ]
         indexes: ClassVar = [
+            # What stood before is asked for at each write, and a role may have been written a hundred thousand times.
+            models.Index(fields=["object", "at"], name="access_version_history"),
             models.Index(
                 fields=["at"],
                 condition=models.Q(source="listing", explanation="", alert=None),
                 name="access_version_unexplained",
-            )
+            ),
         ]
         ordering: ClassVar = ["-at", "-pk"]
 
@@ -147,3 +149,12 @@ class AccessVersion(models.Model):
     def created(self) -> bool:
         """Whether its event made the object, so that there was nothing of that name before."""
         return self.event is not None and self.event.code == HTTPStatus.CREATED
+
+    def tells(self) -> bool:
+        """Tell whether it is known what the object was: gone, or this manifest."""
+        return self.deletion or self.manifest is not None
+
+    def previous(self) -> "AccessVersion | None":
+        """Return the version before this one, None where there is none."""
+        earlier = models.Q(at__lt=self.at) | models.Q(at=self.at, pk__lt=self.pk)
+        return self.object.versions.filter(earlier).order_by("-at", "-pk").first()

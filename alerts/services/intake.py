@@ -135,6 +135,7 @@ def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notificatio
     opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
     if version is not None:
         known.forget()
+    if version is not None and known.held.newest(version.object) != version:
         opened += _judged_again(batch.cluster, version, known)
     return [alert for alert, new in opened if new]
 
@@ -158,7 +159,8 @@ def _following(version: AccessVersion) -> Iterator[AuditEvent]:
     """Yield the events that changed the object from this version: more than one where it is unknown what some left."""
     later = version.object.versions.filter(at__gt=version.at).defer("manifest").order_by("at", "pk")
     known = Q(deletion=True) | Q(manifest__isnull=False)
-    for each in later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event"):
+    told = later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event")
+    for each in told.iterator(chunk_size=10):
         if each.event is not None:
             yield each.event
         if each.known:

@@ -21,6 +21,7 @@ from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
 from alerts.models.access import Name
 from alerts.services import connection
+from alerts.services.holding import Holding
 
 KINDS = {
     "clusterroles": AccessObject.Kind.CLUSTER_ROLE,
@@ -35,15 +36,18 @@ _NAME = ("kind", "namespace", "name")
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 type Manifest = dict[str, Any]
-type Held = dict[Name, AccessObject]
 
 
-def hold(cluster: Cluster, events: Iterable[Event]) -> Held:
-    """Return what these events changed, by its name: until the transaction is over nobody else records any of it."""
-    return AccessObject.hold(cluster, {name for event in events for name in _changed(event)})
+def hold(cluster: Cluster, events: Iterable[Event]) -> Holding:
+    """Hold what these events changed: until the transaction is over nobody else records any of it."""
+    changed: dict[Name, set[str]] = {}
+    for event in events:
+        for name, manifest in _changed(event).items():
+            changed.setdefault(name, set()).add(_identity(metadata_of(manifest), "resourceVersion"))
+    return Holding(cluster, changed)
 
 
-def record(held: Held, event: Event, row: AuditEvent) -> AccessVersion | None:
+def record(held: Holding, event: Event, row: AuditEvent) -> AccessVersion | None:
     """Write down what an event says became of a role or binding, and return that version.
 
     None where it changed nothing: another kind of object, a refusal, a rehearsal, or a deletion of many objects that
@@ -53,24 +57,25 @@ def record(held: Held, event: Event, row: AuditEvent) -> AccessVersion | None:
     for name, manifest in _changed(event).items():
         named = held[name]
         if event.verb == "deletecollection":
-            version = _deleted(named, manifest, row)
+            version = _deleted(held, named, manifest, row)
         elif event.verb == "delete":
-            version = _deletion(named, event, row)
+            version = _deletion(held, named, event, row)
         else:
-            version = _change(named, event, row)
-        _settle(named)
+            version = _change(held, named, event, row)
+        held.note(version)
+        _settle(named, held.newest(named))
     return version
 
 
-def _changed(event: Event) -> dict[Name, Manifest]:
-    """Return the roles or bindings that an event changed, and of many deleted at once what each was in the end."""
+def _changed(event: Event) -> dict[Name, Any]:
+    """Return the roles or bindings that an event changed, each as the answer has it, None where it has not."""
     kind = KINDS.get(event.resource)
     if kind is None or not event.writes_rbac or event.succeeded is not True or event.dry_run:
         return {}
     if event.verb == "deletecollection":
         # The items of a list leave out their kind.
         return {_name(kind, metadata_of(manifest)): {"kind": kind} | manifest for manifest in _collection(event)}
-    return {(kind, storable(event.namespace), storable(event.name)): {}} if event.name else {}
+    return {(kind, storable(event.namespace), storable(event.name)): event.response} if event.name else {}
 
 
 def _collection(event: Event) -> list[Manifest]:
@@ -84,17 +89,17 @@ def _name(kind: str, metadata: Manifest) -> Name:
     return kind, namespace, name
 
 
-def _deleted(named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
+def _deleted(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
     kept = metadata.get("deletionTimestamp") and metadata.get("finalizers")
-    return _seen(named, manifest, row) if kept else _gone(named, _identity(metadata, "uid"), row)
+    return _seen(held, named, manifest, row) if kept else _gone(named, _identity(metadata, "uid"), row)
 
 
-def _deletion(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
+def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
     answer = event.response
     if metadata_of(answer).get("deletionTimestamp"):
         # Finalizers keep it, and what it grants, alive.
-        return _seen(named, answer, row)
+        return _seen(held, named, answer, row)
     if isinstance(answer, dict) and event.dry_run is False:
         details = answer.get("details")
         uid = _identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
@@ -103,10 +108,10 @@ def _deletion(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersi
     return _unknown(named, row)
 
 
-def _change(named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
+def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
     answer, sent, kind = event.response, event.request, named.kind
     if _is(kind, answer):
-        return _seen(named, answer, row)
+        return _seen(held, named, answer, row)
     # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
     whole = event.verb in {"create", "update"} and _is(kind, sent)
     return _unknown(named, row, manifest=_kept(sent) if whole else None)
@@ -116,17 +121,18 @@ def _is(kind: str, manifest: Any) -> bool:
     return isinstance(manifest, dict) and manifest.get("kind") == kind
 
 
-def _seen(named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
+def _seen(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
     uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
     known: dict[str, Any] = {"manifest": _kept(manifest), "source": _EVENT, "event": row, "at": row.at}
     if not resource_version:
         return _unknown(named, row, manifest=known["manifest"])
-    version, created = named.versions.get_or_create(
-        uid=uid, resource_version=resource_version, deletion=False, defaults=known
-    )
+    same = {"uid": uid, "resource_version": resource_version, "deletion": False}
+    if not held.may_have(named, uid, resource_version):
+        return named.versions.create(**same, **known)
     # The same version from an earlier event is one that a later request did not change.
-    if not created and (version.source == _LISTING or row.at < version.at):
+    version = named.versions.get(**same)
+    if version.source == _LISTING or row.at < version.at:
         version.source, version.event, version.at = _EVENT, row, row.at
         version.save(update_fields=["source", "event", "at"])
     return version
@@ -163,10 +169,9 @@ def _kept(manifest: Manifest) -> Manifest:
     return kept
 
 
-def _settle(named: AccessObject) -> None:
+def _settle(named: AccessObject, newest: AccessVersion | None) -> None:
     """Note on the object whether its newest version is a deletion."""
-    newest = named.versions.order_by("-at", "-pk").values_list("at", "deletion").first()
-    deleted_at = newest[0] if newest and newest[1] else None
+    deleted_at = newest.at if newest is not None and newest.deletion else None
     if named.deleted_at != deleted_at:
         named.deleted_at = deleted_at
         named.save(update_fields=["deleted_at"])
@@ -266,14 +271,14 @@ def _take_over(named: AccessObject, manifest: Manifest, started: datetime, *, ba
     if not new and latest is not None and latest.deletion and latest.at < started - _CLOCKS_DIFFER:
         # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
         named.versions.create(uid=uid, **seen)
-    _settle(named)
+    _settle(named, named.latest())
 
 
 def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:
     named.versions.create(
         source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True, **_explained(baseline)
     )
-    _settle(named)
+    _settle(named, named.latest())
 
 
 def _explained(baseline: bool) -> Manifest:

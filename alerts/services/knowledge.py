@@ -10,7 +10,9 @@ from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Cluster
+from alerts.models.access import Name
 from alerts.services import inventory
+from alerts.services.holding import Holding
 
 # A listing is dated at its start: what was written while it ran may be in it already.
 _LISTING_LASTS = timedelta(seconds=60)
@@ -22,7 +24,7 @@ class Knowledge:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._access: rbac.Access | None = None
-        self.held: inventory.Held = {}
+        self.held = Holding(cluster, {})
 
     def hold(self, events: Iterable[Event]) -> None:
         """Keep others from recording anything of what these events changed, until the transaction is over."""
@@ -44,12 +46,14 @@ class Knowledge:
         A write that changed nothing leaves the version that was there: then that is what was before.
         """
         name, namespace = storable(event.name), storable(event.namespace)
-        digest = AccessObject.digest_of(kind, namespace, name)
         at = event.at or timezone.now()
+        newest = self._newest((kind, namespace, name), after)
+        if newest is not None and newest.at < at and newest.tells():
+            return None if newest.deletion else newest.manifest
         known = AccessVersion.objects.filter(
             Q(deletion=True) | Q(manifest__isnull=False),
             object__cluster=self.cluster,
-            object__digest=digest,
+            object__digest=AccessObject.digest_of(kind, namespace, name),
             at__lt=at,
         ).order_by("-at", "-pk")
         last = same = _same(known, after)
@@ -59,11 +63,25 @@ class Knowledge:
             last = known.filter(Q(at__lt=same.at) | Q(at=same.at, pk__lt=same.pk)).first() or same
         return last.manifest if last and not last.deletion else None
 
+    def _newest(self, name: Name, after: inventory.Manifest | None) -> AccessVersion | None:
+        """Return the newest version of an object that is held, None where `after` may be an earlier one."""
+        named = self.held.get(name)
+        identity = _identity(after)
+        if named is None or (identity and self.held.may_have(named, *identity)):
+            return None
+        return self.held.newest(named)
+
 
 def _same(known: QuerySet[AccessVersion], manifest: inventory.Manifest | None) -> AccessVersion | None:
     """Return the version that is this very one, by uid and resourceVersion."""
+    identity = _identity(manifest)
+    return known.filter(uid=identity[0], resource_version=identity[1]).first() if identity else None
+
+
+def _identity(manifest: inventory.Manifest | None) -> tuple[str, str] | None:
+    """Return uid and resourceVersion, None where either is unknown."""
     metadata = metadata_of(manifest)
     uid, resource_version = metadata.get("uid"), metadata.get("resourceVersion")
     if not (isinstance(uid, str) and isinstance(resource_version, str) and resource_version):
         return None
-    return known.filter(uid=storable(uid), resource_version=storable(resource_version)).first()
+    return storable(uid), storable(resource_version)

@@ -58,8 +58,9 @@ def due() -> list[int]:
 def reconcile(cluster: Cluster) -> list[Alert]:
     """Judge what no event told, and return the alerts that this opened. Done twice it comes to the same."""
     with transaction.atomic():
-        _note_late_events(cluster)
+        # Objects are held before alerts are, as intake does.
         _infer_deletions(cluster)
+        _note_late_events(cluster)
         around = _Surroundings(cluster)
         opened = [_judge(version, around) for version in _judgeable(cluster)]
     return [alert for alert in opened if alert is not None]
@@ -207,7 +208,8 @@ def _infer_deletions(cluster: Cluster) -> None:
     again = AccessObject.objects.filter(cluster=cluster).annotate(
         uids=Count("versions__uid", distinct=True, filter=~Q(versions__uid=""))
     )
-    for named in again.filter(uids__gt=1):
+    names = again.filter(uids__gt=1).values_list("kind", "namespace", "name")
+    for named in AccessObject.hold(cluster, names).values():
         for last, first in _gaps(list(named.versions.order_by("at", "pk"))):
             named.versions.create(source=_LISTING, at=first.at - timedelta(microseconds=1), uid=last.uid, deletion=True)
 

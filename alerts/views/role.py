@@ -10,6 +10,7 @@ from alerts.services import roles as role_history
 from alerts.views.request import Request
 
 ROWS_A_PAGE = 100
+VERSIONS_A_PAGE = 50
 
 
 @require_GET
@@ -30,17 +31,20 @@ def roles(request: Request) -> HttpResponse:
 def role(request: Request, pk: int) -> HttpResponse:
     """Show one role: its versions, and the difference between two of them, or between it and another role."""
     found = get_object_or_404(AccessObject.objects.select_related("cluster"), pk=pk, kind__in=role_history.ROLE_KINDS)
-    versions = list(found.versions.select_related("event"))
-    new = _chosen(request, "new", found.cluster) or next(iter(versions), None)
+    new = _chosen(request, "new", found.cluster) or found.latest()
     old = _chosen(request, "old", found.cluster)
     other = _other(request, found)
     if other is not None:
         old = other.latest()
-    elif old is None and new in versions and not new.created:
-        old = next(iter(versions[versions.index(new) + 1 :]), None)
+    elif old is None and new is not None and new.object == found and not new.created:
+        old = new.previous()
+    page = Paginator(found.versions.select_related("event").defer("manifest"), VERSIONS_A_PAGE).get_page(
+        request.GET.get("page")
+    )
     context = {
         "role": found,
-        "versions": versions,
+        "page": page,
+        "choices": sorted({*page, *filter(None, (new, old))}, key=lambda each: (each.at, each.pk), reverse=True),
         "old": old,
         "new": new,
         "other": other,

@@ -86,15 +86,15 @@ class Case:
         return known_actors.recognise(self.cluster, self.opening)
 
     @cached_property
-    def versions(self) -> list[AccessVersion]:
-        """The role's versions since the alert that say what it was, oldest first."""
+    def version(self) -> AccessVersion | None:
+        """The newest of the role's versions since the alert that say what it was; None where there is none."""
         if self.alert.object is None or self.alert.attempted:
-            return []
+            return None
         known = self.alert.object.versions.filter(deletion=False, manifest__isnull=False)
         if self.alert.object_uid:
             # Without a uid it was recorded below level RequestResponse, or is not known to be another object.
             known = known.filter(uid__in=[self.alert.object_uid, ""])
-        return list(known.filter(at__gte=self.alert.happened_at).order_by("at", "pk"))
+        return known.filter(at__gte=self.alert.happened_at).order_by("-at", "-pk").first()
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
@@ -103,8 +103,8 @@ class Case:
             wanted = self.opening.body.get("requestObject") if self.opening else None
             # Of a patch only the rules or subjects that it sets are known.
             return wanted if isinstance(wanted, dict) and (metadata_of(wanted) or "rules" in wanted) else None
-        if self.versions:
-            return self.versions[-1].manifest
+        if self.version is not None:
+            return self.version.manifest
         return self.before if self.alert.detection in _GONE or self._unchanged else None
 
     @cached_property

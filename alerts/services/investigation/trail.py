@@ -109,7 +109,7 @@ def _unaudited(case: Case, known: int) -> dict[str, Any]:
 
 def _binding_score(case: Case) -> int:
     """Return how bad the role is that a binding gives away; 0 where there is none, or nobody knows it."""
-    version = case.versions[-1] if case.versions else None
+    version = case.version
     if version is None or case.ref is None or case.ref.kind in ROLE_KINDS:
         return 0
     try:

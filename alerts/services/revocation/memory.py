@@ -1,5 +1,7 @@
 """What goes as far as we remember it, where the cluster itself cannot be asked: from audit events and listings."""
 
+from collections.abc import Iterable
+
 from django.db.models import QuerySet
 
 from alerts import rbac
@@ -12,7 +14,7 @@ def remembered(alert: Alert, *, deleted: bool = False) -> Surroundings:
     about = alert.object
     if about is None:
         return Surroundings((), None, ())
-    own = _manifests(AccessVersion.objects.filter(object=about), deleted=deleted)
+    own = _manifests([about], deleted=deleted)
     if not own and about.latest() is None:
         own = [_manifest(AccessVersion(object=about, uid=alert.object_uid))]  # the name is all that was logged
     if about.kind in BINDING_KINDS:
@@ -23,7 +25,7 @@ def remembered(alert: Alert, *, deleted: bool = False) -> Surroundings:
         manifest__roleRef__kind=about.kind,
         manifest__roleRef__name=about.name,
     )
-    manifests = _manifests(AccessVersion.objects.filter(object__in=bindings.values("object")), deleted=deleted)
+    manifests = _manifests(AccessObject.objects.filter(pk__in=bindings.values("object")), deleted=deleted)
     return Surroundings((), next(iter(own), None), referring(manifests, about.kind, about.namespace, about.name))
 
 
@@ -43,19 +45,29 @@ def _named(alert: Alert, kind: str, namespace: str, name: str) -> QuerySet[Acces
     return AccessObject.objects.filter(cluster=alert.cluster, digest=AccessObject.digest_of(kind, namespace, name))
 
 
-def _manifests(versions: QuerySet[AccessVersion], *, deleted: bool) -> list[Manifest]:
-    """Return the newest version of each object as a manifest; of a deleted one the last before, if those are wanted.
+def _manifests(objects: Iterable[AccessObject], *, deleted: bool) -> list[Manifest]:
+    """Return each object as it was last seen; of a deleted one the last before, if those are wanted."""
+    found = (_last(each, deleted=deleted) for each in objects)
+    return [_manifest(version) for version in found if version is not None]
+
+
+def _last(about: AccessObject, *, deleted: bool) -> AccessVersion | None:
+    """Return the version that an object was last seen as, None where it is gone and deleted ones are not wanted.
 
     Where a later change was logged without the object, its resourceVersion is no longer known.
     """
-    found: dict[int, AccessVersion] = {}
-    for version in versions.select_related("object").order_by("at", "pk"):
-        known = found.get(version.object_id)
-        if known and version.manifest is None and not version.deletion:
-            known.resource_version = ""
-        elif not (known and version.deletion and deleted):
-            found[version.object_id] = version
-    return [_manifest(version) for version in found.values() if deleted or not version.deletion]
+    unseen = gone = None
+    for version in about.versions.select_related("object").order_by("-at", "-pk").iterator(chunk_size=10):
+        if version.manifest is not None and not version.deletion:
+            version.resource_version = "" if unseen else version.resource_version
+            return version
+        if not version.deletion:
+            unseen = unseen or version
+        elif deleted:
+            gone = gone or version
+        else:
+            break
+    return unseen or gone
 
 
 def _manifest(version: AccessVersion) -> Manifest:

@@ -105,3 +105,20 @@ def test_roles_are_found_by_name_and_cluster(as_vic: Client, reader: AccessObjec
     assert f"/roles/{reader.pk}" in page
     assert "writer" not in page
     assert "writer" in as_vic.get("/roles", {"cluster": "staging"}).content.decode()
+
+
+def test_a_role_that_is_written_all_day_has_a_page_all_the_same(
+    as_vic: Client, reader: AccessObject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.views.role.VERSIONS_A_PAGE", 2)
+    versions = [seen(reader, day, [READ_PODS] if day < 2 else [READ_SECRETS], event_code=200) for day in range(1, 6)]
+    page = page_of(as_vic, reader)
+    assert "1–2 of 5" in page
+    assert page.count('<a href="?new=') == 2
+    assert f'<option value="{versions[3].pk}" selected>' in page
+    # What it is compared with is on no page that is shown.
+    page = page_of(as_vic, reader, new=versions[1].pk, page=1)
+    assert "Mixed" in page
+    assert f'<option value="{versions[0].pk}" selected>' in page
+    assert f"?new={versions[1].pk}&amp;page=2" in page
+    assert "5–5 of 5" in page_of(as_vic, reader, page=3)

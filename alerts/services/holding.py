@@ -1,0 +1,59 @@
+"""Roles and bindings that one worker holds while it records what became of them, so that nobody else does.
+
+What is read of them once stays true until the transaction is over.
+"""
+
+from collections.abc import Mapping, Set
+
+from django.db.models import OuterRef, Subquery
+
+from alerts.models import AccessObject, AccessVersion, Cluster
+from alerts.models.access import Name
+
+
+class Holding:
+    """The objects held, how each stands, and which of the versions that are about to be recorded are there already."""
+
+    def __init__(self, cluster: Cluster, changed: Mapping[Name, Set[str]]) -> None:
+        """Hold the objects of these names, of which versions of these resourceVersions are about to be recorded."""
+        self._objects = AccessObject.hold(cluster, changed)
+        self._looked_for = set[str]().union(*changed.values())
+        self._newest: dict[int, AccessVersion] = {}
+        self._recorded: set[tuple[int, str, str]] = set()
+        if self._objects:
+            self._read()
+
+    def _read(self) -> None:
+        keys = [named.pk for named in self._objects.values()]
+        versions = AccessVersion.objects.filter(object__in=keys).order_by()
+        recorded = versions.filter(resource_version__in=self._looked_for, deletion=False)
+        newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
+        objects = AccessObject.objects.filter(pk__in=keys).annotate(newest=Subquery(newest))
+        self._newest = {each.object_id: each for each in AccessVersion.objects.filter(pk__in=objects.values("newest"))}
+        self._recorded = set(recorded.values_list("object", "uid", "resource_version"))
+
+    def __getitem__(self, name: Name) -> AccessObject:
+        return self._objects[name]
+
+    def get(self, name: Name) -> AccessObject | None:
+        """Return the object of that name, None where it is not held."""
+        return self._objects.get(name)
+
+    def may_have(self, named: AccessObject, uid: str, resource_version: str) -> bool:
+        """Tell whether this version of a held object is recorded, or may be as nobody said that it is about to be."""
+        known = resource_version in self._looked_for
+        return not known or (named.pk, uid, resource_version) in self._recorded
+
+    def newest(self, named: AccessObject) -> AccessVersion | None:
+        """Return the newest version of a held object, None where nothing is recorded of it."""
+        return self._newest.get(named.pk)
+
+    def note(self, version: AccessVersion) -> None:
+        """Take notice of a version that was recorded, or is dated otherwise now."""
+        self._recorded.add((version.object_id, version.uid, version.resource_version))
+        newest = self._newest.get(version.object_id)
+        if newest is not None and newest.pk == version.pk:
+            newest = version.object.latest()
+        if newest is None or (newest.at, newest.pk) < (version.at, version.pk):
+            newest = version
+        self._newest[version.object_id] = newest
