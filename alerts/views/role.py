@@ -10,7 +10,7 @@ from alerts.services import roles as role_history
 from alerts.views.request import Request
 
 ROWS_A_PAGE = 100
-VERSIONS_A_PAGE = 50
+VERSIONS_A_PAGE = 20
 
 
 @require_GET
