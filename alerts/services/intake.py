@@ -149,10 +149,14 @@ def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) ->
     """Examine the next changes of an object again, where what they changed from became known only now."""
     for following in _following(version):
         event = event_of(following)
-        found = _found(cluster, event, known) if event else []
+        if event is None:
+            continue
+        found = _found(cluster, event, known)
         for finding in found:
             yield alarm.open_alert(cluster, finding, following)
-        alarm.withdraw_all_but(found, following, version.object)
+        if not following.incomplete:
+            # Of any other the row may say less than the event did that the alert was opened for.
+            alarm.withdraw_all_but(found, following, version.object)
 
 
 def _following(version: AccessVersion) -> Iterator[AuditEvent]:

@@ -116,6 +116,21 @@ def test_an_alert_that_somebody_works_on_is_not_withdrawn_and_says_so_once(clust
     assert "would have withdrawn it" in alert.activities.get(kind="doubted").summary
 
 
+def test_an_alert_of_an_event_that_was_cut_is_not_withdrawn(cluster: Cluster) -> None:
+    cut = {
+        "auditID": "cut",
+        "annotations": {"audit.k8s.io/truncated": "true"},
+        "requestReceivedTimestamp": "2026-11-23T18:00:03.000000Z",
+    }
+    manifest = role(uid="reader-0", resourceVersion="3") | {"rules": []}
+    changed = creation(verb="update", responseStatus={"code": 200}, responseObject=manifest, requestObject=None)
+    opened = take_in(cluster, event_list(changed | cut)).opened
+    (alert,) = (each for each in opened if each.detection == "role_widened")
+    take_in(cluster, WIDENED)
+    alert.refresh_from_db()
+    assert alert.is_open()
+
+
 def test_an_alert_that_a_person_closed_stays_closed_as_it_was(cluster: Cluster, ana: User) -> None:
     alert = narrowed(cluster)
     workflow.close(alert, Verdict.DUPLICATE, by=ana, version=alert.version, reason="Of another.")
