@@ -101,6 +101,14 @@ def investigate(alert_id: int) -> None:
 
 
 @shared_task
+def investigate_due(alert_id: int) -> None:
+    """Gather the evidence of one alert, unless that was done while this waited."""
+    alert = Alert.objects.filter(pk=alert_id).first()
+    if alert and investigation.is_due(alert):
+        investigation.gather(alert)
+
+
+@shared_task
 def refresh_inventory(cluster_id: int) -> None:
     """List one cluster's roles and bindings, and look at its posture as it then stands."""
     cluster = inventory.listable().filter(pk=cluster_id).first()
@@ -212,7 +220,7 @@ def sweep() -> None:
     for cluster_id in reconciliation.due():
         wake(reconcile, cluster_id)
     for alert_id in investigation.due():
-        wake(investigate, alert_id)
+        wake(investigate_due, alert_id)
     for mute_id in mutes.unapplied():
         wake(apply_mute, mute_id)
     revocation.withdraw_unapproved()

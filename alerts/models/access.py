@@ -75,7 +75,7 @@ class AccessObject(models.Model):
             ],
             ignore_conflicts=True,
         )
-        return {digests[held.digest]: held for held in named.select_for_update().order_by("digest")}
+        return {digests[held.digest]: held for held in named.select_for_update(no_key=True).order_by("digest")}
 
     @property
     def is_role(self) -> bool:

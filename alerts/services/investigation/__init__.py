@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from alerts import rbac
@@ -24,6 +24,7 @@ from alerts.services.investigation.use import Use
 PAUSE = timedelta(minutes=1)
 LONG_PAUSE = timedelta(minutes=15)
 FRESH = timedelta(hours=1)
+_NEW_AT_ONCE, _AGAIN_AT_ONCE = 50, 4
 _RESPOND_WITHIN = {
     rbac.Severity.CRITICAL: timedelta(minutes=15),
     rbac.Severity.HIGH: timedelta(hours=1),
@@ -135,9 +136,22 @@ def ask_again(alert: Alert) -> None:
 
 
 def due() -> list[int]:
-    """Return the keys of the alerts to investigate now, those never investigated first."""
-    now = timezone.now()
-    fresh = Q(evidence_at__lt=now - PAUSE, happened_at__gte=now - FRESH)
-    rested = Q(evidence_due=True) & (fresh | Q(evidence_at__lt=now - LONG_PAUSE))
-    waiting = Alert.objects.filter(Q(evidence_at=None) | rested)
-    return list(waiting.order_by("-evidence_at", "pk").values_list("pk", flat=True)[:50])
+    """Return the keys of the alerts to investigate now: those never investigated, and some of those that rested.
+
+    Not all of these at once: events wait meanwhile.
+    """
+    never = Alert.objects.filter(evidence_at=None).order_by("pk")[:_NEW_AT_ONCE]
+    fresh, old = (each.order_by("evidence_at", "pk")[:_AGAIN_AT_ONCE] for each in _rested())
+    return list(dict.fromkeys(alert.pk for found in (never, fresh, old) for alert in found.only("pk")))
+
+
+def is_due(alert: Alert) -> bool:
+    """Tell whether an alert is still to be investigated: what waited in the queue may be done already."""
+    return alert.evidence_at is None or any(each.filter(pk=alert.pk).exists() for each in _rested())
+
+
+def _rested() -> tuple[QuerySet[Alert], QuerySet[Alert]]:
+    """Return the alerts of the last hour, and all, to which something happened and that were left alone for a while."""
+    now, waiting = timezone.now(), Alert.objects.filter(evidence_due=True)
+    fresh = waiting.filter(evidence_at__lt=now - PAUSE, happened_at__gte=now - FRESH)
+    return fresh, waiting.filter(evidence_at__lt=now - LONG_PAUSE)
