@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -174,20 +174,42 @@ def is_log(lines: Iterable[bytes]) -> bool:
 
 
 def _document(body: bytes) -> Iterator[Item]:
-    """Split one document that is not sound JSON, or several without lines between them."""
-    if body.startswith(b"["):
-        yield from (Item(raw, problem) for raw, problem in salvage.elements(body, 0))
-        return
-    if not body.startswith(b"{"):
-        yield Item(body, NOT_JSON)
-        return
-    for key, start, _ in salvage.members(body):
-        if key == "items" and body.startswith(b"[", start):
-            yield from (Item(raw, problem) for raw, problem in salvage.elements(body, start))
+    """Split documents with no lines between them, each sound or not."""
+    at = 0
+    while at < len(body):
+        if not body.startswith((b"{", b"["), at):
+            yield Item(body[at:], NOT_JSON)
             return
-    documents = [Item(raw, problem) for raw, problem in salvage.sequence(body)]
-    if len(documents) == 1:
-        yield documents[0]
-        return
-    for document in documents:
-        yield from [document] if document.problem else _one(document.raw)
+        stop = salvage.end(body, at)
+        document = body[at:stop]
+        found = _whole(document) if stop is not None else None
+        if found is None:
+            read = yield from _salvaged(document, cut=stop is None)
+            at = at + read if stop is None else stop
+        else:
+            yield from found
+            at += len(document)
+        at = salvage.past_space(body, at)
+
+
+def _salvaged(document: bytes, *, cut: bool) -> Generator[Item, None, int]:
+    """Split a document that is not sound, where it is a list, and return how far it went.
+
+    Of one whose end is unknown something may be left, and none of it may be lost.
+    """
+    start = _list_in(document)
+    if start is None:
+        yield Item(document, salvage.CUT if cut else "")
+        return len(document)
+    stop = start + 1
+    for begin, stop, problem in salvage.elements(document, start):
+        yield Item(document[begin:stop], problem)
+    return salvage.past_closing(document, stop)
+
+
+def _list_in(document: bytes) -> int | None:
+    """Return where the list of events begins, None where the document is none."""
+    if document.startswith(b"["):
+        return 0
+    starts = (start for key, start, _ in salvage.members(document) if key == "items")
+    return next((start for start in starts if document.startswith(b"[", start)), None)

@@ -5,6 +5,7 @@ Most of what clusters do is reading and renewing leases. Of such an event nobody
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -44,6 +45,16 @@ class Glance(Struct, frozen=True, gc=False, rename="camel"):
     request_received_timestamp: Time | None = None
     stage_timestamp: Time | None = None
     annotations: _Annotations | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        """When the request reached the API server, as `Event` has it."""
+        return self.request_received_timestamp or self.stage_timestamp
+
+    @property
+    def reason(self) -> str:
+        """The authorizer's reason, as `Event` has it."""
+        return self.annotations.reason if self.annotations else ""
 
 
 class _Glances(Struct, gc=False):

@@ -21,6 +21,7 @@ _STRING_SO_FAR = re.compile(rb'"(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*+', re.DOT
 _SCALAR = re.compile(rb"[^\s,\]}]++")
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SPACE_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
+_CLOSED = re.compile(rb"[ \t\r\n,\]}]*+")
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
@@ -61,8 +62,8 @@ def end(text: bytes, start: int) -> int | None:
     return None
 
 
-def elements(text: bytes, start: int) -> Iterator[tuple[bytes, str]]:
-    """Split the array that opens at `start`: each element as it stands, with what is wrong with it or "".
+def elements(text: bytes, start: int) -> Iterator[tuple[int, int, str]]:
+    """Split the array that opens at `start`: where each element begins and ends, and what is wrong with it or "".
 
     Where brackets do not match, the next thing that begins like an audit event counts as the next element. This is the
     one guess here: inside well-formed JSON that text could as well be part of an object.
@@ -72,14 +73,14 @@ def elements(text: bytes, start: int) -> Iterator[tuple[bytes, str]]:
         at = _past(_SPACE_AND_COMMAS, text, at)
         if at >= len(text) and not problem:
             # Cut between two elements: there were more, or there is at least no telling.
-            yield text[-_TAIL:], CUT
+            yield max(start, len(text) - _TAIL), len(text), CUT
         if text[at : at + 1] in {b"", b"]"}:
             return
         stop, problem = end(text, at), ""
         if stop is None or text[(following := _past(_SPACE, text, stop)) : following + 1] not in {b"", b",", b"]"}:
             another = _EVENT.search(text, at + 1)
             stop, problem = another.start() if another else len(text), CUT
-        yield text[at:stop], problem
+        yield at, stop, problem
         at = stop
 
 
@@ -127,13 +128,14 @@ def string(text: bytes) -> str | None:
         return None
 
 
-def sequence(text: bytes) -> Iterator[tuple[bytes, str]]:
-    """Split JSON values that follow each other with nothing or white space between them, as `jq` prints them."""
-    at = _past(_SPACE, text, 0)
-    while at < len(text):
-        stop = end(text, at)
-        yield (text[at:stop], "") if stop is not None else (text[at:], CUT)
-        at = len(text) if stop is None else _past(_SPACE, text, stop)
+def past_space(text: bytes, at: int) -> int:
+    """Return where the white space ends that is at `at`."""
+    return _past(_SPACE, text, at)
+
+
+def past_closing(text: bytes, at: int) -> int:
+    """Return where the closing brackets end that are at `at`, with white space and commas between them."""
+    return _past(_CLOSED, text, at)
 
 
 def _past(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:

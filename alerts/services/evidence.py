@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from django.db.models import QuerySet
 
 from alerts import rbac
-from alerts.audit.decode import decode
-from alerts.audit.event import FINAL_STAGES, Event
+from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, WRITES, Event
+from alerts.audit.glance import Glance, skim
+from alerts.audit.reason import Grant
 from alerts.audit.visible import storable
 from alerts.models import Batch, Cluster
 from alerts.models.credential import CredentialLost
@@ -72,17 +74,14 @@ class Search(Iterable[Event]):
         except CredentialLost:
             self.unreadable += 1
             return
-        events = decode(content).events
+        events = skim(content, self._meant).decoded.events
         yield from (event for event in (reversed(events) if self.newest_first else events) if self._meant(event))
 
-    def _meant(self, event: Event) -> bool:
+    def _meant(self, event: Event | Glance) -> bool:
         at = event.at
         if at is None or at < self.since or (self.until is not None and at > self.until):
             return False
-        people = (event.user, event.impersonated_user)
-        if any(person is not None and storable(person.username) in self.actors for person in people):
-            return True
-        return bool(self.roles) and role_of(event) in self.roles
+        return _is_by(event, self.actors) or (bool(self.roles) and role_of(event) in self.roles)
 
 
 def search(
@@ -119,13 +118,18 @@ class Wanted:
 
     def fits(self, event: Event) -> bool:
         """Tell whether the event is meant."""
-        people = (event.user, event.impersonated_user)
-        if self.actor and any(person is not None and storable(person.username) == self.actor for person in people):
-            return True
-        if self.role is not None and role_of(event) == self.role:
-            return True
         written = (event.resource, storable(event.namespace), storable(event.name))
-        return self.written is not None and event.writes_rbac and written == self.written
+        return self._fits(event) or (self.written is not None and event.writes_rbac and written == self.written)
+
+    def may_fit(self, glance: Glance) -> bool:
+        """Tell whether the event may be meant, of which the name of what it made may be in the answer only."""
+        about = glance.object_ref
+        writes = glance.verb in WRITES and (about is None or about.api_group == RBAC_GROUP)
+        return self._fits(glance) or (self.written is not None and writes)
+
+    def _fits(self, event: Event | Glance) -> bool:
+        by_actor = bool(self.actor) and _is_by(event, (self.actor,))
+        return by_actor or (self.role is not None and role_of(event) == self.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def page(
     for batch in (Batch.objects.only("body").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
         opened += 1
         try:
-            decoded = decode(inbox.body(batch)).events if batch else ()
+            decoded = skim(inbox.body(batch), wanted.may_fit).decoded.events if batch else ()
         except CredentialLost:
             unreadable += 1
             continue
@@ -178,10 +182,24 @@ def requests(events: Iterable[Event]) -> list[Event]:
     return sorted(found.values(), key=lambda event: event.at.timestamp() if event.at else 0.0)
 
 
-def role_of(event: Event) -> rbac.RoleRef | None:
+def role_of(event: Event | Glance) -> rbac.RoleRef | None:
     """Return the role that permitted the request, by its name as it is stored; None where RBAC did not permit it."""
-    grant = event.allowed_by
+    return _role(event.reason)
+
+
+# Of the events of a batch a few dozen reasons are given.
+@lru_cache(maxsize=1024)
+def _role(reason: str) -> rbac.RoleRef | None:
+    grant = Grant.of(reason)
     return rbac.RoleRef(grant.role_kind, storable(grant.role_name), storable(grant.role_namespace)) if grant else None
+
+
+def _is_by(event: Event | Glance, actors: Collection[str]) -> bool:
+    """Tell whether one of them, by their names as they are stored, made the request or was impersonated in it."""
+    if storable(event.user.username) in actors:
+        return True
+    assumed = event.impersonated_user
+    return assumed is not None and storable(assumed.username) in actors
 
 
 def history_since(cluster: Cluster) -> datetime | None:

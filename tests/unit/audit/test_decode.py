@@ -1,4 +1,5 @@
 import json
+import sys
 from itertools import batched
 from pathlib import Path
 
@@ -137,12 +138,36 @@ def test_items_in_are_events_and_damaged_whatever_the_bodies_hold(contents: list
     assert [event.name for event in decoded.events] == [f"r{n}" for n in range(len(contents))]
 
 
+# Documents, and how many events and damaged items are in each.
+DOCUMENTS = {
+    event_list(creation("one"), reading()).strip(): 2,
+    event_list(creation("one"), b'{"verb":tru}', reading()).strip(): 3,
+    b"[" + as_bytes(creation("one")) + b"]": 1,
+    b"[]": 0,
+    as_bytes(creation("one")): 1,
+    b'{"a":1}': 1,
+}
+
+
+@given(st.lists(st.sampled_from(list(DOCUMENTS)), min_size=1, max_size=6), st.sampled_from([b"", b" ", b"\n", b"\r\n"]))
+@settings(deadline=None, max_examples=200)
+def test_of_documents_one_after_the_other_none_is_lost(documents: list[bytes], between: bytes) -> None:
+    assert count(decode(between.join(documents))) == sum(DOCUMENTS[document] for document in documents)
+
+
+def test_what_follows_a_list_whose_brackets_do_not_match_is_not_lost() -> None:
+    broken = event_list(creation("one"), reading()).strip().removesuffix(b"}") + b"]}"
+    decoded = decode(broken + event_list(creation("two")).strip() + b"\x01")
+    assert [event.name for event in decoded.events if event.verb == "create"] == ["one", "two"]
+    assert decoded.damaged[-1].raw.endswith(b"\x01")
+
+
 @given(st.binary(max_size=400))
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_no_bytes_are_refused(body: bytes) -> None:
     decoded = decode(body)
     assert not decoded.events
-    assert (count(decoded) > 0) == bool(body.removeprefix(b"\xef\xbb\xbf").strip()) or body.strip(b"\0 \t\r\n") == b"[]"
+    assert (count(decoded) > 0) == (body.removeprefix(b"\xef\xbb\xbf").strip() not in {b"", b"[]"})
 
 
 @given(st.integers(min_value=0, max_value=4000))
@@ -183,3 +208,11 @@ def test_an_event_in_a_list_cannot_pass_itself_off_as_salvaged_or_bring_its_own_
     (event,) = decode(event_list(creation(raw="bm90aGluZw==", salvaged=True))).events
     assert not event.salvaged
     assert b'"salvaged":true' in event.raw
+
+
+def test_an_event_that_is_kept_does_not_keep_the_whole_body_in_memory() -> None:
+    body = event_list(creation(), reading())
+    unused = sys.getrefcount(body)
+    kept = decode(body).events[0]
+    assert kept.response["kind"] == "ClusterRole"
+    assert sys.getrefcount(body) == unused
