@@ -80,8 +80,7 @@ def examine_inbox() -> None:
     """Examine what waits in the inbox, for a minute; what is left then is another run's."""
     end = time.monotonic() + _TURN_SECONDS
     while batches := inbox.claim(_AT_ONCE):
-        for batch in batches:
-            outcome = intake.examine(batch)
+        for outcome in intake.examine_all(batches):
             for notification in outcome.told:
                 wake(deliver, notification.pk)
             for alert in outcome.opened:

@@ -132,8 +132,7 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
             inbox.store(cluster, body)
         start, cpu = time.perf_counter(), time.process_time()
         while batches := inbox.claim(4):
-            for batch in batches:
-                intake.examine(batch)
+            list(intake.examine_all(batches))
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
         events, size = len(bodies) * corpus.BATCH, sum(map(len, bodies))

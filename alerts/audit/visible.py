@@ -12,11 +12,13 @@ _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
     r"""Return the text on one line, with every invisible character written as an escape such as \u202e."""
-    return _INVISIBLE.sub(_escape, text)
+    # Nearly everything is plain, which is told much sooner.
+    return text if text.isascii() and text.isprintable() else _INVISIBLE.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -28,7 +30,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def storable(text: str) -> str:
     """Return the text without what a database cannot hold: NUL and lone surrogates become their escapes."""
-    return re.sub("[\x00\ud800-\udfff]", _escape, text)
+    return text if text.isprintable() else _UNSTORABLE.sub(_escape, text)
 
 
 class LogFormatter(logging.Formatter):

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from alerts.models import credential
@@ -109,14 +110,13 @@ class Cluster(models.Model):
         """
         return credential.decrypt(self.sealed_restorer_token) if self.sealed_restorer_token else ""
 
-    def heard_from(self, at: datetime | None, *, examined: int, salvaged: int, damaged: int) -> None:
-        """Count what a batch held, and note that the newest event of the cluster so far is of `at` or later."""
-        newest = self.last_event_at if at is None or (self.last_event_at and self.last_event_at > at) else at
+    def heard_from(self, at: datetime | None, *, batches: int, examined: int, salvaged: int, damaged: int) -> None:
+        """Count what batches held, and note that the newest event of the cluster so far is of `at` or later."""
+        last = models.F("last_event_at")
         Cluster.objects.filter(pk=self.pk).update(
-            last_event_at=newest,
-            batches_finished=models.F("batches_finished") + 1,
+            last_event_at=Greatest(Coalesce(last, at), at) if at else last,
+            batches_finished=models.F("batches_finished") + batches,
             events_examined=models.F("events_examined") + examined,
             events_salvaged=models.F("events_salvaged") + salvaged,
             items_damaged=models.F("items_damaged") + damaged,
         )
-        self.last_event_at = newest

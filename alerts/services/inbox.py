@@ -6,7 +6,9 @@ Every claim counts as a try, so a batch that kills its worker is set aside after
 
 import hashlib
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from django.conf import settings
@@ -146,23 +148,39 @@ def has_waiting() -> bool:
 def claim(limit: int) -> list[Batch]:
     """Lease up to so many batches, the oldest first, for LEASE; what others hold or are about to hold is passed over.
 
-    Batches that were tried too often are set aside instead.
+    Batches that were tried too often are set aside instead. One that was tried before comes alone: it may be what
+    killed its worker, and others would count that as their own.
     """
+    while batches := _taken(limit):
+        if claimed := [batch for batch in batches if batch.state == Batch.State.LEASED]:
+            return claimed
+    return []
+
+
+def _taken(limit: int) -> list[Batch]:
+    """Lease some batches or set them aside, and return them."""
     with transaction.atomic():
         # On SQLite, which has no row locks, the transaction itself is the lock (transaction_mode IMMEDIATE).
         found = _claimable().order_by("pk").select_for_update(skip_locked=True, of=("self",))
         batches = list(found.select_related("cluster").defer("body", "mentions")[:limit])
-        for batch in batches:
-            if batch.tries >= TRIES:
-                _set_aside(batch, batch.error or _NEVER_EXAMINED)
-        claimed = [batch for batch in batches if batch.state != Batch.State.QUARANTINED]
+        batches = list(takewhile(lambda batch: not batch.tries, batches)) or batches[:1]
+        if batches and batches[0].tries >= TRIES:
+            _set_aside(batches[0], batches[0].error or _NEVER_EXAMINED)
+            return batches
         until = timezone.now() + LEASE
-        Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(
+        Batch.objects.filter(pk__in=[batch.pk for batch in batches]).update(
             state=Batch.State.LEASED, leased_until=until, tries=F("tries") + 1
         )
-    for batch in claimed:
+    for batch in batches:
         batch.state, batch.leased_until, batch.tries = Batch.State.LEASED, until, batch.tries + 1
-    return claimed
+    return batches
+
+
+def hold(batches: Iterable[Batch]) -> dict[int, Batch]:
+    """Hold those of the batches that are not done until the transaction is over; return them as they stand, by key."""
+    keys = [batch.pk for batch in batches]
+    waiting = Batch.objects.exclude(state=Batch.State.DONE).order_by("pk")
+    return waiting.select_for_update(of=("self",)).defer("body", "mentions").in_bulk(keys)
 
 
 def put_back(batch: Batch, error: str) -> None:

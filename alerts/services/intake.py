@@ -1,8 +1,10 @@
 """From a batch to everything it causes: kept events, role versions, alerts, watches tripped. All of it or nothing."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 
 from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
@@ -33,13 +35,19 @@ from alerts.services.reading import Reading, may_matter, read
 logger = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 500
+# Of the batches that are examined together, before compression.
+_TOGETHER_BYTES = 8 * 1024 * 1024
+_FINISHED = (
+    *("earliest_at", "latest_at", "mentions", "event_count", "damaged_count"),
+    *("state", "leased_until", "error"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a batch: the alerts it opened, the messages it put into the outbox, and how many events are kept.
+    """What came of batches: the alerts they opened, the messages put into the outbox, and how many events are kept.
 
-    `error` is why it failed.
+    `error` is why one failed; it is alone then.
     """
 
     opened: tuple[Alert, ...] = ()
@@ -51,13 +59,36 @@ class Outcome:
 def examine(batch: Batch) -> Outcome:
     """Examine a leased batch. Done twice, or by two at once, it comes to the same; failed, it is tried again later."""
     try:
-        return _examine(batch)
+        return _examine([batch])
     except Exception as error:
         # Whatever it is, it must neither stop the batches after this one nor be tried for ever.
         logger.exception("Batch %s could not be examined.", batch)
         reason = visible(redaction.text(f"{type(error).__name__}: {error}"))[:_LONGEST_ERROR]
         inbox.put_back(batch, reason)
         return Outcome(error=reason)
+
+
+def examine_all(batches: Iterable[Batch]) -> Iterator[Outcome]:
+    """Examine leased batches and yield what came of them: those of one cluster together, as long as none fails."""
+    for together in _together(batches):
+        try:
+            outcomes = [_examine(together)] if len(together) > 1 else [examine(together[0])]
+        except Exception:
+            logger.warning("One of %s batches could not be examined; each is by itself.", len(together), exc_info=True)
+            outcomes = [examine(batch) for batch in together]
+        yield from outcomes
+
+
+def _together(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Yield those of one cluster, as many at a time as are not too large."""
+    for _, of_cluster in groupby(sorted(batches, key=attrgetter("cluster_id", "pk")), key=attrgetter("cluster_id")):
+        together: list[Batch] = []
+        for batch in of_cluster:
+            if together and sum(each.size for each in together) + batch.size > _TOGETHER_BYTES:
+                yield together
+                together = []
+            together.append(batch)
+        yield together
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +98,37 @@ class _Kept:
     What is found in a write of a role or binding depends on the versions before it: None until those are recorded.
     """
 
+    batch: Batch
     event: Event
     row: AuditEvent
     findings: tuple[Finding, ...] | None
 
 
-def _examine(batch: Batch) -> Outcome:
-    awaited = tripwire.awaited(batch.cluster)
-    reading = read(inbox.body(batch), awaited)
-    known = Knowledge(batch.cluster)
-    kept = _worth_keeping(reading.decoded.events, batch, known, awaited)
+def _examine(batches: Sequence[Batch]) -> Outcome:
+    """Examine batches of one cluster as if all they hold had come in one."""
+    cluster = batches[0].cluster
+    awaited = tripwire.awaited(cluster)
+    readings = [(batch, read(inbox.body(batch), awaited)) for batch in batches]
+    known = Knowledge(cluster)
+    kept = [
+        each for batch, reading in readings for each in _worth_keeping(reading.decoded.events, batch, known, awaited)
+    ]
     told: list[Notification] = []
     with transaction.atomic():
-        locked = Batch.objects.select_for_update(of=("self",)).defer("body", "mentions").get(pk=batch.pk)
-        if locked.state == Batch.State.DONE:
+        undone = inbox.hold(batches)
+        readings = [(undone[batch.pk], reading) for batch, reading in readings if batch.pk in undone]
+        if not readings:
             return Outcome()
-        stored = _stored(batch.cluster, kept)
+        stored = _stored(cluster, [each for each in kept if each.batch.pk in undone])
         known.hold(each.event for each in stored)
-        watched = bool(stored) and tripwire.waits(batch.cluster)
-        opened = [alert for each in stored for alert in _take_in(batch, each, known, told, watched=watched)]
-        echoes.attribute(batch.cluster, [each.row for each in stored], opened, known)
-        opened += _keep_damaged(batch, reading.decoded.damaged)
-        stream.hear(batch.cluster, reading.canaries)
-        investigation.mark_due(batch.cluster, reading.mentioned)
-        _finish(locked, reading)
-    return Outcome(opened=tuple(opened), told=tuple(told), kept=len(kept))
+        watched = bool(stored) and tripwire.waits(cluster)
+        opened = [alert for each in stored for alert in _take_in(each, known, told, watched=watched)]
+        echoes.attribute(cluster, [each.row for each in stored], opened, known)
+        opened += [alert for batch, reading in readings for alert in _keep_damaged(batch, reading.decoded.damaged)]
+        stream.hear(cluster, [audit_id for _, reading in readings for audit_id in reading.canaries])
+        investigation.mark_due(cluster, "".join(reading.mentioned for _, reading in readings))
+        _finish(cluster, readings)
+    return Outcome(opened=tuple(opened), told=tuple(told), kept=len(stored))
 
 
 def _worth_keeping(
@@ -102,12 +139,12 @@ def _worth_keeping(
         if not event.salvaged and not may_matter(event, awaited):
             continue
         if _changes_rbac(event):
-            found.append(_Kept(event, row_of(event, batch), None))
+            found.append(_Kept(batch, event, row_of(event, batch), None))
             continue
         findings = (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at))
         if findings or tripwire.concerns(event, awaited):
-            found.append(_Kept(event, row_of(event, batch), findings))
-    return sorted(found, key=lambda each: each.row.at)
+            found.append(_Kept(batch, event, row_of(event, batch), findings))
+    return found
 
 
 def _changes_rbac(event: Event) -> bool:
@@ -116,27 +153,29 @@ def _changes_rbac(event: Event) -> bool:
 
 
 def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
-    """Insert the rows that are not there yet, and return everything with the rows as they stand."""
+    """Insert the rows that are not there yet, and return everything with the rows as they stand, in order of time."""
     AuditEvent.objects.bulk_create([each.row for each in kept], ignore_conflicts=True)
     hashes = [each.row.sha256 for each in kept]
-    rows = {row.sha256: row for row in AuditEvent.objects.filter(cluster=cluster, sha256__in=hashes)}
-    return [_Kept(each.event, rows[each.row.sha256], each.findings) for each in kept]
+    # In no order: SQLite would walk through all the cluster's events in the one they are shown in.
+    found = AuditEvent.objects.filter(cluster=cluster, sha256__in=hashes).order_by()
+    rows = {row.sha256: row for row in found}
+    return sorted((replace(each, row=rows[each.row.sha256]) for each in kept), key=lambda each: each.row.at)
 
 
-def _take_in(batch: Batch, kept: _Kept, known: Knowledge, told: list[Notification], *, watched: bool) -> list[Alert]:
+def _take_in(kept: _Kept, known: Knowledge, told: list[Notification], *, watched: bool) -> list[Alert]:
     """Let an event have its effects, return the alerts it opened, and add who is told of those it opened again."""
-    findings = kept.findings
+    findings, cluster = kept.findings, known.cluster
     if findings is None:
-        damage = audit_data_damaged.examine(kept.event, batch.received_at)
-        findings = (*_found(batch.cluster, kept.event, known), *damage)
+        damage = audit_data_damaged.examine(kept.event, kept.batch.received_at)
+        findings = (*_found(cluster, kept.event, known), *damage)
     version = inventory.record(known.held, kept.event, kept.row)
-    for tripped in tripwire.notice(batch.cluster, kept.row, version) if watched else ():
+    for tripped in tripwire.notice(cluster, kept.row, version) if watched else ():
         told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
-    opened = [alarm.open_alert(batch.cluster, finding, kept.row) for finding in findings]
+    opened = [alarm.open_alert(cluster, finding, kept.row) for finding in findings]
     if version is not None:
         known.forget()
     if version is not None and known.held.newest(version.object) != version:
-        opened += _judged_again(batch.cluster, version, known)
+        opened += _judged_again(cluster, version, known)
     return [alert for alert, new in opened if new]
 
 
@@ -171,8 +210,10 @@ def _following(version: AccessVersion) -> Iterator[AuditEvent]:
             return
 
 
-def _keep_damaged(batch: Batch, damaged: Iterable[Damaged]) -> list[Alert]:
+def _keep_damaged(batch: Batch, damaged: Sequence[Damaged]) -> list[Alert]:
     """Store what is damaged, with the alert of that where it concerns RBAC or may, and return the alerts it opened."""
+    if not damaged:
+        return []
     found = {each.sha256: each for each in damaged}
     known = DamagedItem.objects.filter(cluster=batch.cluster, sha256__in=list(found))
     for sha256 in known.values_list("sha256", flat=True):
@@ -212,16 +253,17 @@ def _damaged(batch: Batch, item: Damaged) -> DamagedItem:
     )
 
 
-def _finish(batch: Batch, reading: Reading) -> None:
-    decoded = reading.decoded
-    batch.earliest_at, batch.latest_at, batch.mentions = reading.earliest, reading.latest, reading.mentioned
-    batch.event_count, batch.damaged_count = reading.sound, len(decoded.damaged)
-    batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
-    batch.save()
-    # Last: whoever else finishes a batch of this cluster waits for its row until we commit.
-    batch.cluster.heard_from(
-        batch.latest_at,
-        examined=reading.examined,
-        salvaged=len(decoded.events) - decoded.sound,
-        damaged=len(decoded.damaged),
+def _finish(cluster: Cluster, readings: Sequence[tuple[Batch, Reading]]) -> None:
+    for batch, reading in readings:
+        batch.earliest_at, batch.latest_at, batch.mentions = reading.earliest, reading.latest, reading.mentioned
+        batch.event_count, batch.damaged_count = reading.sound, len(reading.decoded.damaged)
+        batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
+        batch.save(update_fields=_FINISHED)
+    # Last: whoever else finishes batches of this cluster waits for its row until we commit.
+    cluster.heard_from(
+        max((reading.latest for _, reading in readings if reading.latest), default=None),
+        batches=len(readings),
+        examined=sum(reading.examined for _, reading in readings),
+        salvaged=sum(len(reading.decoded.events) - reading.decoded.sound for _, reading in readings),
+        damaged=sum(len(reading.decoded.damaged) for _, reading in readings),
     )

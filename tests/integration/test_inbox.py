@@ -100,6 +100,20 @@ def test_the_oldest_batches_are_claimed_first(cluster: Cluster) -> None:
     assert [batch.pk for batch in inbox.claim(3)] == stored[3:]
 
 
+def test_a_batch_that_kills_its_workers_is_set_aside_and_none_that_was_claimed_with_it(cluster: Cluster) -> None:
+    _, poison, *_ = (inbox.store(cluster, str(number).encode()).pk for number in range(4))
+    now, done = timezone.now(), set()
+    for number in range(2 * inbox.TRIES):
+        with time_machine.travel(now + number * (inbox.LEASE + timedelta(seconds=1))):
+            while batches := inbox.claim(4):
+                if poison in {batch.pk for batch in batches}:
+                    break
+                done |= {batch.pk for batch in batches}
+                Batch.objects.filter(pk__in=done).update(state=State.DONE, leased_until=None)
+    assert Batch.objects.get(state=State.QUARANTINED).pk == poison
+    assert len(done) == 3
+
+
 def test_a_failed_batch_is_tried_again_after_a_longer_and_longer_pause(cluster: Cluster) -> None:
     inbox.store(cluster, BODY)
     (batch,) = claim_all()

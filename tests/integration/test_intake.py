@@ -19,6 +19,7 @@ from alerts.models import (
 from alerts.playbook import STEPS
 from alerts.services import inbox, intake, investigation, watch
 from alerts.services.intake import Outcome
+from alerts.services.reading import Reading, read
 from tests.conftest import DATA, RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.integration.examining import recording, remembered, take_in
@@ -103,10 +104,75 @@ def test_a_batch_examined_twice_comes_to_the_same(cluster: Cluster) -> None:
     for path in sorted(RECORDINGS.glob("*.jsonl")):
         take_in(cluster, path.read_bytes())
     before = remembered(cluster)
-    Batch.objects.update(state=Batch.State.WAITING)
+    Batch.objects.update(state=Batch.State.WAITING, tries=0)
     for batch in inbox.claim(100):
         assert not intake.examine(batch).opened
     assert remembered(cluster) == before
+
+
+def test_batches_examined_together_come_to_the_same_as_one_by_one(cluster: Cluster) -> None:
+    bodies = [path.read_bytes() for path in sorted(RECORDINGS.glob("*.jsonl"))]
+    alone, together = cluster, Cluster.objects.create(name="together")
+    for body in bodies:
+        take_in(alone, body)
+        inbox.store(together, body)
+        # The same events again, in a batch of its own
+        inbox.store(together, body + b"\n")
+    assert not [outcome.error for outcome in intake.examine_all(inbox.claim(100)) if outcome.error]
+    expected, found = remembered(alone), remembered(together)
+    assert len(found.pop("batches")) == 2 * len(expected.pop("batches"))
+    assert found == expected
+    for field in ("last_event_at", "items_damaged"):
+        assert getattr(Cluster.objects.get(pk=together.pk), field) == getattr(Cluster.objects.get(pk=alone.pk), field)
+    counted, once = Cluster.objects.get(pk=together.pk), Cluster.objects.get(pk=alone.pk)
+    assert counted.batches_finished == 2 * once.batches_finished
+    assert counted.events_examined == 2 * once.events_examined
+
+
+def made(name: str) -> bytes:
+    return event_list(creation(name, responseObject=role(name, uid=name)))
+
+
+def test_where_one_of_several_batches_fails_the_others_are_examined_all_the_same(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(body: bytes, *_: Any) -> Reading:
+        if b"poison" in body:
+            raise RuntimeError
+        return read(body)
+
+    monkeypatch.setattr(intake, "read", broken)
+    for name in ("one", "poison", "two"):
+        inbox.store(cluster, made(name))
+    outcomes = list(intake.examine_all(inbox.claim(3)))
+    assert [outcome.error for outcome in outcomes] == ["", "RuntimeError: ", ""]
+    assert [len(outcome.opened) for outcome in outcomes] == [1, 0, 1]
+    assert Batch.objects.filter(state=Batch.State.DONE).count() == 2
+
+
+def test_of_several_batches_those_that_are_done_meanwhile_are_left_alone(cluster: Cluster) -> None:
+    for name in ("one", "two"):
+        inbox.store(cluster, made(name))
+    claimed = inbox.claim(2)
+    assert len(intake.examine(claimed[0]).opened) == 1
+    (outcome,) = intake.examine_all(claimed)
+    assert [alert.object.name for alert in outcome.opened if alert.object] == ["two"]
+    assert Cluster.objects.get().batches_finished == 2
+
+
+def test_batches_of_several_clusters_and_large_ones_are_not_examined_together(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Cluster.objects.create(name="other")
+    for number in range(3):
+        for each in (cluster, other):
+            inbox.store(each, made(f"role-{number}"))
+    monkeypatch.setattr(intake, "_TOGETHER_BYTES", 2 * Batch.objects.all()[0].size + 1)
+    outcomes = list(intake.examine_all(inbox.claim(6)))
+    assert [len(outcome.opened) for outcome in outcomes] == [2, 1, 2, 1]
+    assert [{alert.cluster_id for alert in outcome.opened} for outcome in outcomes] == [
+        {cluster.pk}, {cluster.pk}, {other.pk}, {other.pk}
+    ]  # fmt: skip
 
 
 def test_the_same_role_by_webhook_and_by_log_is_one_alert_and_one_event(cluster: Cluster) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -157,13 +158,13 @@ def test_workers_side_by_side_examine_every_batch_once(
         inbox.store(cluster, path.read_bytes())
     store(cluster, *(f"role-{number}" for number in range(12)))
     examined: list[int] = []
-    examine = intake.examine
+    examine_all = intake.examine_all
 
-    def noted(batch: Batch) -> intake.Outcome:
-        examined.append(batch.pk)
-        return examine(batch)
+    def noted(batches: list[Batch]) -> Iterator[intake.Outcome]:
+        examined.extend(batch.pk for batch in batches)
+        return examine_all(batches)
 
-    monkeypatch.setattr(intake, "examine", noted)
+    monkeypatch.setattr(intake, "examine_all", noted)
     parallel(tasks.examine_inbox, 3)
     assert sorted(examined) == sorted(Batch.objects.values_list("pk", flat=True))
     assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
