@@ -54,6 +54,8 @@ def _varied(event: dict[str, Any], number: int, chance: random.Random) -> bytes:
         "requestReceivedTimestamp": f"{at}.{number % 1000:03}000Z",
         "stageTimestamp": f"{at}.{number % 1000:03}900Z",
     }
-    text = json.dumps(event | fresh, separators=(",", ":"))
+    # Kind and version stand at the head of the list, and of the lines in a log.
+    posted = {key: value for key, value in (event | fresh).items() if key not in {"kind", "apiVersion"}}
+    text = json.dumps(posted, separators=(",", ":"))
     uid = event.get("responseObject", {}).get("metadata", {}).get("uid")
     return (text.replace(uid, f"{number:08x}{uid[8:]}") if uid else text).encode()
