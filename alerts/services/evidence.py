@@ -19,13 +19,15 @@ from alerts.services import inbox, mentions
 # A search opens no more batches than this, and no more bytes; what it leaves out it counts.
 BATCHES = 400
 BYTES = 256 * 1024 * 1024
+# What it leaves out is counted so far: to count all of it, every batch that is stored would have to be looked at.
+COUNTED = 1_000
 
 
 class Search(Iterable[Event]):
     """The events that some roles permitted or some actors made, in time, streamed batch by batch.
 
     An actor counts in both senses: who made the request, and who was impersonated. `left_out` is the number of batches
-    that a limit kept closed and `unreadable` of those under a lost key; both are known once it was read to the end.
+    that a limit kept closed, up to COUNTED, and `unreadable` of those under a lost key; both are known at the end.
     """
 
     def __init__(
@@ -48,12 +50,12 @@ class Search(Iterable[Event]):
     def __iter__(self) -> Iterator[Event]:
         if not self.roles and not self.actors:
             return
-        order = ["-latest_at", "-pk"] if self.newest_first else ["earliest_at", "pk"]
-        sizes = list(self._batches().order_by(*order).values_list("pk", "size"))
+        order = ["-latest_at", "-pk"] if self.newest_first else ["latest_at", "pk"]
+        sizes = list(self._batches().order_by(*order).values_list("pk", "size")[: BATCHES + COUNTED])
         self.opened = self.left_out = self.unreadable = spent = 0
         for pk, size in sizes:
             if self.opened >= BATCHES or spent + size > BYTES:
-                self.left_out = len(sizes) - self.opened
+                self.left_out = min(len(sizes) - self.opened, COUNTED)
                 return
             self.opened, spent = self.opened + 1, spent + size
             yield from self._events(pk)
@@ -203,6 +205,6 @@ def _is_by(event: Event | Glance, actors: Collection[str]) -> bool:
 
 
 def history_since(cluster: Cluster) -> datetime | None:
-    """Return the time of the oldest event that is still stored, or None where there is none."""
-    oldest = Batch.objects.filter(cluster=cluster, earliest_at__isnull=False).order_by("earliest_at")
+    """Return when the oldest batch begins that is still stored, or None where there is none."""
+    oldest = Batch.objects.filter(cluster=cluster, latest_at__isnull=False).order_by("latest_at", "pk")
     return oldest.values_list("earliest_at", flat=True).first()

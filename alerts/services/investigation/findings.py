@@ -36,7 +36,8 @@ class Findings:
     def gaps(self) -> str:
         """What was not looked at, in a sentence, or "" where everything was."""
         if self.cut or self.left_out:
-            batches = f", and {self.left_out} more batches were not opened" if self.left_out else ""
+            count = f"{self.left_out:,}" + (" or more" if self.left_out >= evidence.COUNTED else " more")
+            batches = f", and {count} batches were not opened" if self.left_out else ""
             return f"Not all: the search stopped after {len(self.events)} requests{batches}."
         if self.unreadable:
             batches = "1 batch was" if self.unreadable == 1 else f"{self.unreadable} batches were"

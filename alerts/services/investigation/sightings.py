@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, Min
-
 from alerts.audit.event import Event
 from alerts.audit.visible import storable
 from alerts.models import AuditEvent, Batch
@@ -86,5 +84,7 @@ def _new(case: Case, first: datetime | None) -> bool:
 def _anybody(case: Case, line: str) -> dict[str, str]:
     """Return when it was seen on the cluster, whoever it was, to the batch: in those that ended before the alert."""
     earlier = Batch.objects.filter(mentions.any_of([line]), cluster=case.cluster, latest_at__lt=case.alert.happened_at)
-    found = earlier.aggregate(first=Min("earliest_at"), last=Max("latest_at"))
-    return {key: _before(case, at) for key, at in found.items() if at is not None}
+    # The first and the last one by themselves: each is found where it is, without a look at all between them.
+    first = earlier.order_by("latest_at").values_list("earliest_at", flat=True).first()
+    last = earlier.order_by("-latest_at").values_list("latest_at", flat=True).first()
+    return {key: _before(case, at) for key, at in (("first", first), ("last", last)) if at is not None}

@@ -7,6 +7,7 @@ import pytest
 from alerts import rbac
 from alerts.models import Batch, Cluster
 from alerts.services import evidence
+from alerts.services.investigation.findings import Findings
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
 
 ROLE = rbac.RoleRef("ClusterRole", "metrics-scraper-v2")
@@ -71,7 +72,11 @@ def test_it_stops_at_its_limit_and_says_what_it_left_out(cluster: Cluster, monke
         take_in(cluster, as_list([event]))
     search = evidence.search(cluster, actors=[SCRAPER], since=beginning(cluster))
     assert len(list(search)) == 2
-    assert search.left_out == len(recorded) - 2
+    assert search.left_out == len(recorded) - 2 > 1
+    monkeypatch.setattr(evidence, "COUNTED", 1)
+    few = Findings.of(search)
+    assert few.left_out == 1
+    assert few.gaps.endswith("and 1 or more batches were not opened.")
 
 
 def test_the_newest_come_first_where_that_is_asked(history: Cluster) -> None:
