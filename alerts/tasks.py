@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 60.0
 _HEEDED_SECONDS = 60.0
-_AT_ONCE = 4
 _ANNOUNCED_EVERY_SECONDS = 0.1
 
 
@@ -79,7 +78,7 @@ def has_broker() -> bool:
 def examine_inbox() -> None:
     """Examine what waits in the inbox, for a minute; what is left then is another run's."""
     end = time.monotonic() + _TURN_SECONDS
-    while batches := inbox.claim(_AT_ONCE):
+    while batches := inbox.claim(intake.AT_ONCE):
         for outcome in intake.examine_all(batches):
             for notification in outcome.told:
                 wake(deliver, notification.pk)

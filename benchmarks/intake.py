@@ -131,7 +131,7 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
         for body in bodies:
             inbox.store(cluster, body)
         start, cpu = time.perf_counter(), time.process_time()
-        while batches := inbox.claim(4):
+        while batches := inbox.claim(intake.AT_ONCE):
             list(intake.examine_all(batches))
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         assert not Batch.objects.exclude(state=Batch.State.DONE).exists()

@@ -67,7 +67,7 @@ class Client:
     def __init__(self, port: int, token: str, until: float) -> None:
         self.port, self.until = port, until
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self.refused = 0
+        self.refused, self.waited = 0, list[float]()
         self._bodies = bodies()
         self._due = time.monotonic()
         self._turn = threading.Lock()
@@ -83,11 +83,13 @@ class Client:
         while time.monotonic() < self.until:
             body, due = self._next()
             time.sleep(max(0.0, due - time.monotonic()))
+            start = time.monotonic()
             connection.request("POST", "/hook/benchmark", body, self.headers)
             answer = connection.getresponse()
             answer.read()
             with self._turn:
                 self.refused += answer.status != 200
+                self.waited.append(time.monotonic() - start)
 
 
 def run(options: Namespace) -> int:
@@ -113,7 +115,7 @@ def run(options: Namespace) -> int:
             print(_line(each, looks[-2], looks[-1]), flush=True)
         for thread in client.threads:
             thread.join()
-    return _judged(looks[1:], client.refused)
+    return _judged(looks[1:], client)
 
 
 def _line(number: int, before: Look, look: Look) -> str:
@@ -122,7 +124,7 @@ def _line(number: int, before: Look, look: Look) -> str:
     return f"{number * EVERY_SECONDS / 60:4.1f} min  {sizes}  {rate:,.0f} events/s  waiting {look.waiting}"
 
 
-def _judged(looks: list[Look], refused: int) -> int:
+def _judged(looks: list[Look], client: Client) -> int:
     """Print what came of it, and return how many things are wrong."""
     third = len(looks) // 3
     earlier, later = looks[third : 2 * third], looks[2 * third :]
@@ -134,8 +136,9 @@ def _judged(looks: list[Look], refused: int) -> int:
         wrong += grown > ALLOWED
     waited, waits = (statistics.median(look.waiting for look in part) for part in (earlier, later))
     rate = (looks[-1].posted - looks[third].posted) * corpus.BATCH / ((len(looks) - 1 - third) * EVERY_SECONDS)
-    print(f"{rate:,.0f} events/s, {refused} posts refused, waiting {waited:.0f} and then {waits:.0f} batches")
-    return wrong + bool(refused) + (rate < RATE * 0.98) + (waits > waited + 50)
+    print(f"{rate:,.0f} events/s, {client.refused} posts refused, waiting {waited:.0f} and then {waits:.0f} batches")
+    print(f"posts were answered after {statistics.quantiles(client.waited, n=100)[98] * 1000:.0f} ms (p99)")
+    return wrong + bool(client.refused) + (rate < RATE * 0.98) + (waits > waited + 50)
 
 
 def main() -> None:

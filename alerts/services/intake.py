@@ -35,7 +35,9 @@ from alerts.services.reading import Reading, may_matter, read
 logger = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 500
-# Of the batches that are examined together, before compression.
+# So many batches are best claimed. On SQLite the hook waits while those that are examined together are recorded.
+AT_ONCE = 8
+# Of those examined together, before compression.
 _TOGETHER_BYTES = 8 * 1024 * 1024
 _FINISHED = (
     *("earliest_at", "latest_at", "mentions", "event_count", "damaged_count"),
