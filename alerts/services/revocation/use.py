@@ -40,18 +40,28 @@ def dependence(alert: Alert, change: Change) -> Dependence:
     since = timezone.now() - timedelta(hours=HOURS)
     roles = {*change.roles, *change.feeds(), *(binding.role for binding in change.bindings)}
     search = evidence.search(alert.cluster, roles=roles, since=since)
+    left = _Left(change.after)
     found: dict[str, Use] = {}
-    for event in evidence.requests(search):
-        if not _still_allowed(change, event):
+    for event in evidence.once(search):
+        if not left.allows(event):
             _count(found, event)
     uses = sorted(found.values(), key=lambda each: -each.count)
     return Dependence(uses, search.left_out + search.unreadable)
 
 
-def _still_allowed(change: Change, event: Event) -> bool:
-    person = event.impersonated_user or event.user
-    effective = change.after.effective(rbac.Subject.of_user(person.username), event.namespace, person.groups or ())
-    return effective.allowing(_request(event)) is not None
+class _Left:
+    """What everybody will hold: looked up once for each, since few people ask for much."""
+
+    def __init__(self, after: rbac.Access) -> None:
+        self._after = after
+        self._held: dict[tuple[str, str, tuple[str, ...]], rbac.Effective] = {}
+
+    def allows(self, event: Event) -> bool:
+        person = event.impersonated_user or event.user
+        who = person.username, event.namespace, person.groups or ()
+        if who not in self._held:
+            self._held[who] = self._after.effective(rbac.Subject.of_user(person.username), *who[1:])
+        return self._held[who].allowing(_request(event)) is not None
 
 
 def _request(event: Event) -> rbac.Request:
