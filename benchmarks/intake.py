@@ -6,6 +6,7 @@ brought into an environment that is thrown away (--offline leaves them out).
 """
 
 import http.client
+import itertools
 import resource
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ ROUNDS = 4
 PEERS = {"orjson": "orjson", "simdjson": "pysimdjson"}
 CLIENTS = 4
 LATENCY_SAMPLES = 10
+HISTORY, ROLLOUT = 100, 60
 # What the hook is to take, by more connections than it has workers
 OFFERED_EVENTS, CONNECTIONS = 80_000, 8
 # What a person would do with such a log to find who wrote roles and bindings
@@ -213,11 +215,14 @@ def _post(connection: http.client.HTTPConnection, token: str, body: bytes) -> No
     assert answer.status == 200, answer.status
 
 
-def latency() -> None:
-    """Measure how soon after its batch was posted an alert is there, with a worker that has nothing else to do."""
+def latency(bodies: list[bytes]) -> None:
+    """Measure how soon after its batch was posted an alert is there: with an idle worker, and with one that is busy.
+
+    Busy, that is with a history to look through for ROLLOUT other alerts that were just opened.
+    """
     with installation.directory() as path:
         installation.settle_in(path)
-        from alerts.models import Alert
+        from alerts.models import Alert, Batch
         from benchmarks.kill9 import CREATES, body
 
         token = installation.enrol()
@@ -225,15 +230,31 @@ def latency() -> None:
         for program in (installation.valkey(), installation.web(port), installation.worker()):
             program.keep()
         installation.wait_for(lambda: installation.listening(port))
-        waited = []
-        for number in range(LATENCY_SAMPLES + 1):
-            start = time.perf_counter()
-            _post(http.client.HTTPConnection("127.0.0.1", port), token, body(number * CREATES))
-            while Alert.objects.count() <= number:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        numbers = itertools.count(step=CREATES)
+
+        def shown_after() -> float:
+            time.sleep(0.3)
+            start, number = time.perf_counter(), next(numbers)
+            _post(connection, token, body(number))
+            while not Alert.objects.filter(object__name=f"role-{number}").exists():
                 time.sleep(0.005)
-            waited.append(time.perf_counter() - start)
-        # Before the first, the worker was still starting.
-        print(f"{'an alert is there after':34} {max(waited[1:]) * 1000:11,.0f} ms at worst of {LATENCY_SAMPLES}")
+            return time.perf_counter() - start
+
+        # At the first, the worker is still starting.
+        _, *idle = [shown_after() for _ in range(LATENCY_SAMPLES + 1)]
+        for each in bodies[:HISTORY]:
+            _post(connection, token, each)
+        installation.wait_for(lambda: not Batch.objects.exclude(state=Batch.State.DONE).exists())
+        opened = Alert.objects.count()
+        for number in itertools.islice(numbers, ROLLOUT):
+            _post(connection, token, body(number))
+        installation.wait_for(lambda: Alert.objects.count() == opened + ROLLOUT)
+        busy = [shown_after() for _ in range(LATENCY_SAMPLES)]
+        left = Alert.objects.filter(evidence_at=None).count()
+        for state, waited, remark in (("idle", idle, ""), ("busy", busy, f"; {left} alerts to investigate are left")):
+            worst = f"{max(waited) * 1000:7,.0f} ms at worst of {LATENCY_SAMPLES}{remark}"
+            print(f"{f'an alert is there, {state} worker':34} {worst}")
 
 
 STAGES: dict[str, Callable[[list[bytes]], None]] = {
@@ -241,7 +262,7 @@ STAGES: dict[str, Callable[[list[bytes]], None]] = {
     "worker-postgresql": lambda bodies: worker(bodies, postgres=True),
     "hook-sqlite": lambda bodies: hook(bodies, postgres=False),
     "hook-postgresql": lambda bodies: hook(bodies, postgres=True),
-    "latency": lambda _: latency(),
+    "latency": latency,
 }
 
 

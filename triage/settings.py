@@ -98,6 +98,13 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# What somebody waits for does not stand in line behind what can wait: a worker takes from both in turn.
+CELERY_TASK_DEFAULT_EXCHANGE, CELERY_TASK_DEFAULT_QUEUE = "rolecall", "patient"
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"prompt": {}, "patient": {}}
+CELERY_TASK_ROUTES = {
+    f"alerts.tasks.{name}": {"queue": "prompt"}
+    for name in ("examine_inbox", "sweep", "run_revocation", "undo_revocation")
+}
 # A wake-up that cannot be sent at once is dropped: the sweep finds the row.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,

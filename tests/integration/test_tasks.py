@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from celery import Task, current_app
 from django.utils import timezone
 
 from alerts import tasks
@@ -139,6 +140,19 @@ def test_every_cluster_that_can_be_asked_gets_a_canary_and_every_stream_a_judge(
     tasks.judge_stream(cluster.pk)
     cluster.refresh_from_db()
     assert cluster.canary_error
+
+
+def test_what_somebody_waits_for_stands_in_no_line_behind_investigations_and_every_worker_takes_both() -> None:
+    routed, taken = current_app.conf.task_routes, current_app.amqp.queues.consume_from
+    assert routed.keys() <= current_app.tasks.keys()
+
+    def queue(task: Task[Any, Any]) -> str:
+        found = current_app.amqp.router.route({}, task.name)["queue"]
+        assert taken[found.name].routing_key == found.routing_key == found.name
+        return str(found.name)
+
+    assert {queue(task) for task in (tasks.examine_inbox, tasks.sweep, tasks.run_revocation)} == {"prompt"}
+    assert {queue(task) for task in (tasks.investigate, tasks.plan_revocation, tasks.deliver)} == {"patient"}
 
 
 def test_what_was_deleted_meanwhile_is_nobody_s_business(db: None) -> None:
