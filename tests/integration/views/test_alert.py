@@ -7,8 +7,10 @@ from django.test import Client
 from alerts import playbook
 from alerts.lifecycle import Status
 from alerts.models import Alert, Cluster, Note
-from alerts.services import workflow
+from alerts.services import investigation, workflow
 from tests.factories import make_alert
+from tests.integration.examining import take_in
+from tests.unit.audit.events import creation, event_list
 
 HTMX = {"HX-Request": "true"}
 
@@ -27,6 +29,14 @@ def test_it_shows_the_three_questions_and_the_five_steps(as_vic: Client, alert: 
     places = [page.index(f'id="step-{step.key}"') for step in playbook.STEPS]
     assert places == sorted(places)
     assert all(step.title in page for step in playbook.STEPS)
+
+
+def test_the_facts_say_what_allowed_it_or_why_that_is_not_known(as_vic: Client, cluster: Cluster) -> None:
+    take_in(cluster, event_list(creation("unexplained", annotations={})))
+    alert = Alert.objects.get()
+    investigation.gather(alert)
+    facts = as_vic.get(address(alert)).content.decode().partition('id="facts-title"')[2]
+    assert "<dt>Allowed by</dt><dd>Not recorded.</dd>" in facts
 
 
 def test_an_alert_that_does_not_exist_is_not_found(as_vic: Client, db: None) -> None:
