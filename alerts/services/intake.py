@@ -76,7 +76,7 @@ def examine_all(batches: Iterable[Batch]) -> Iterator[Outcome]:
         try:
             outcomes = [_examine(together)] if len(together) > 1 else [examine(together[0])]
         except Exception:
-            logger.warning("One of %s batches could not be examined; each is by itself.", len(together), exc_info=True)
+            logger.warning("One of %s batches failed; each is examined by itself.", len(together), exc_info=True)
             outcomes = [examine(batch) for batch in together]
         yield from outcomes
 
