@@ -122,6 +122,21 @@ def settle_in(path: Path, database_url: str = "") -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
+def begin(path: Path, *, postgres: bool) -> list[Program]:
+    """Begin an installation in the directory, on a SQLite or a PostgreSQL of its own, whose server is returned.
+
+    Raises NotThere.
+    """
+    if not postgres:
+        settle_in(path)
+        return []
+    server, address = postgresql(path)
+    server.keep()
+    wait_for(lambda: connected(path))
+    settle_in(path, address)
+    return [server]
+
+
 def enrol() -> str:
     """Make the cluster that the benchmarks post for, named benchmark, and return its hook's token."""
     from alerts.models import Cluster

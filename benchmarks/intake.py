@@ -121,11 +121,7 @@ def _examine(body: bytes) -> None:
 def worker(bodies: list[bytes], *, postgres: bool) -> None:
     """Measure the whole worker: claim, decode, examine, and one transaction for everything that a batch causes."""
     with installation.directory() as path:
-        server, url = installation.postgresql(path) if postgres else (None, "")
-        if server:
-            server.keep()
-            installation.wait_for(lambda: installation.connected(path))
-        installation.settle_in(path, url)
+        installation.begin(path, postgres=postgres)
         from alerts.models import Alert, AuditEvent, Batch, Cluster
         from alerts.services import inbox, intake
 
@@ -147,13 +143,7 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
 def hook(bodies: list[bytes], *, postgres: bool) -> None:
     """Measure the hook by HTTP with two web workers, and then how soon an idle worker shows an alert."""
     with installation.directory() as path:
-        programs, url = [], ""
-        if postgres:
-            server, url = installation.postgresql(path)
-            server.keep()
-            installation.wait_for(lambda: installation.connected(path))
-            programs.append(server)
-        installation.settle_in(path, url)
+        programs = installation.begin(path, postgres=postgres)
         token = installation.enrol()
         port = installation.free_port()
         programs += [installation.valkey(), installation.web(port)]

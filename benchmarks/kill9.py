@@ -190,13 +190,7 @@ def findings(load: Load) -> dict[str, int]:
 def run(options: Namespace) -> int:
     """Do it all in a directory of its own, and return how many things are wrong."""
     with installation.directory() as path:
-        programs, url = [], ""
-        if options.postgres:
-            server, url = installation.postgresql(path)
-            server.keep()
-            installation.wait_for(lambda: installation.connected(path))
-            programs = [server]
-        installation.settle_in(path, url)
+        programs = installation.begin(path, postgres=options.postgres)
         from django.urls import reverse
 
         token = installation.enrol()

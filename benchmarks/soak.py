@@ -1,9 +1,9 @@
 """Whether memory stays flat under a steady load: `python -m benchmarks.soak`.
 
-Posts events at a steady rate to a live installation (web, worker, beat, Valkey, SQLite), and prints every half minute
-how much memory each program has, how many events a second came in, and how many batches wait. The first third warms
-up. Exit 1 where between the other two a program's memory grew by more than ALLOWED, from median to median, or where
-the backlog grew, the rate was not kept, or a post was refused.
+Posts events at a steady rate to a live installation (web, worker, beat, Valkey, a database), and prints every half
+minute how much memory each program has, how many events a second came in, and how many batches wait. The first third
+warms up. Exit 1 where between the other two a program's memory grew by more than ALLOWED, from median to median, or
+where the backlog grew, the rate was not kept, or a post was refused.
 """
 
 import http.client
@@ -95,12 +95,12 @@ class Client:
 def run(options: Namespace) -> int:
     """Do it, print a line for every half minute, and return how many things are wrong."""
     with installation.directory() as path:
-        installation.settle_in(path)
+        programs = installation.begin(path, postgres=options.postgres)
         from alerts.models import Batch
 
         token = installation.enrol()
         port = installation.free_port()
-        programs = [installation.valkey(), installation.web(port), installation.worker(), installation.beat()]
+        programs += [installation.valkey(), installation.web(port), installation.worker(), installation.beat()]
         for program in programs:
             program.keep()
         installation.wait_for(lambda: installation.listening(port))
@@ -145,6 +145,7 @@ def main() -> None:
     """Run, and exit 1 where anything is wrong."""
     parser = ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, default=15.0, help="how long (default: 15)")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL")
     try:
         sys.exit(bool(run(parser.parse_args())))
     except installation.NotThere as problem:
