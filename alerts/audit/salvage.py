@@ -153,7 +153,7 @@ def depth(text: bytes) -> int:
         outer = brackets.replace(b"[]", b"")
         if len(outer) == len(brackets):
             # What has no other end counts as nested too.
-            return level + brackets.count(b"[")
+            return min(level + brackets.count(b"["), DEEPEST + 1)
         brackets = outer
     return DEEPEST + 1
 

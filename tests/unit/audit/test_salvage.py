@@ -53,6 +53,11 @@ def test_depth_counts_brackets_outside_strings(value: Any) -> None:
     assert salvage.depth(as_bytes(padded)) == _deep(padded)
 
 
+def test_what_opens_without_end_is_no_deeper_than_too_deep() -> None:
+    assert salvage.depth(b"[" * 5000) == salvage.DEEPEST + 1
+    assert salvage.depth(b"[]" * 300 + b"]" * 300) == 1
+
+
 @given(st.binary())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_no_bytes_make_the_tokenizer_raise_or_stay(text: bytes) -> None:
