@@ -141,7 +141,7 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
 
 
 def hook(bodies: list[bytes], *, postgres: bool) -> None:
-    """Measure the hook by HTTP with two web workers, and then how soon an idle worker shows an alert."""
+    """Measure the hook by HTTP with two web workers: as fast as some clients can, and at the rate it is to take."""
     with installation.directory() as path:
         programs = installation.begin(path, postgres=postgres)
         token = installation.enrol()

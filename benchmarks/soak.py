@@ -24,6 +24,7 @@ from benchmarks.installation import Program
 
 RATE = 4_000
 EVERY_SECONDS = 30.0
+SHORTEST = 3.0
 # Of a program's memory: what a working set breathes.
 ALLOWED = 0.05
 _DIFFERENT = 200
@@ -104,12 +105,13 @@ def run(options: Namespace) -> int:
         for program in programs:
             program.keep()
         installation.wait_for(lambda: installation.listening(port))
-        client = Client(port, token, time.monotonic() + options.minutes * 60)
+        start = time.monotonic()
+        client = Client(port, token, start + options.minutes * 60)
         looks = [Look({}, 0, 0)]
         for thread in client.threads:
             thread.start()
         for each in range(1, int(options.minutes * 60 / EVERY_SECONDS)):
-            time.sleep(max(0.0, client.until - options.minutes * 60 + each * EVERY_SECONDS - time.monotonic()))
+            time.sleep(max(0.0, start + each * EVERY_SECONDS - time.monotonic()))
             sizes = {program.name: memory(program) for program in programs}
             looks.append(Look(sizes, Batch.objects.count(), Batch.objects.filter(state="waiting").count()))
             print(_line(each, looks[-2], looks[-1]), flush=True)
@@ -146,8 +148,11 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, default=15.0, help="how long (default: 15)")
     parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL")
+    options = parser.parse_args()
+    if options.minutes < SHORTEST:
+        parser.error(f"less than {SHORTEST} minutes tell nothing")
     try:
-        sys.exit(bool(run(parser.parse_args())))
+        sys.exit(bool(run(options)))
     except installation.NotThere as problem:
         sys.exit(str(problem))
 

@@ -1,4 +1,4 @@
-"""From a body to its audit events: fast where it is sound, item by item where it is not."""
+"""From a body to its audit events, item by item: what is damaged spoils nothing around it."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,7 +12,6 @@ from alerts.audit import envelope, salvage
 from alerts.audit.event import UNBODIED, Event, Person
 
 _event = msgspec.json.Decoder(Event)
-_EVENT_LIST = b'{"kind":"EventList"'
 _fields = {
     each.encode_name: (each.name, None if each.type is Raw else msgspec.json.Decoder(each.type))
     for each in msgspec.structs.fields(Event)
@@ -23,13 +22,6 @@ _TELLING = frozenset({"audit_id", "verb", "request_uri", "object_ref"})
 HALF_A_PAIR = "A string in it holds half a surrogate pair, which is no character."
 NOT_UTF8 = "It is not valid UTF-8."
 TOO_DEEP = f"It is nested more than {salvage.DEEPEST} levels deep."
-
-
-class _Split(msgspec.Struct, gc=False):
-    items: list[Raw]
-
-
-_split = msgspec.json.Decoder(_Split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +59,9 @@ def decode(body: bytes) -> Decoded:
     """Return every audit event in a body, and every item that is damaged.
 
     What can be recovered of a damaged event is among `events` too, marked as salvaged, to be examined like any other.
+    Each event holds on to its own bytes, and not to the body: of ten thousand kept for an investigation many are the
+    only one of their batch.
     """
-    sound = _sound(body)
-    if sound is not None:
-        return Decoded(sound, ())
     events: list[Event] = []
     damaged: list[Damaged] = []
     for position, item in enumerate(envelope.items(body)):
@@ -83,27 +74,6 @@ def decode(body: bytes) -> Decoded:
         if reason:
             damaged.append(Damaged(position, reason, item.raw, event))
     return Decoded(tuple(events), tuple(damaged))
-
-
-def _sound(body: bytes) -> tuple[Event, ...] | None:
-    """Return the events of an API server's list; None for anything else, and where one is damaged.
-
-    Each of them holds on to its own bytes, and not to the body: of ten thousand kept for an investigation many are the
-    only one of their batch.
-    """
-    if not body.startswith(_EVENT_LIST):
-        return None
-    events = []
-    try:
-        for part in _split.decode(body).items:
-            raw = bytes(part)
-            event = _event.decode(raw)
-            if _poison(event, raw):
-                return None
-            events.append(_marked(event, raw, salvaged=False))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return tuple(events)
 
 
 def read(item: envelope.Item) -> tuple[Event | None, str]:

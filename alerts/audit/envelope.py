@@ -182,20 +182,18 @@ def _document(body: bytes) -> Iterator[Item]:
             return
         stop = salvage.end(body, at)
         document = body[at:stop]
-        found = _whole(document) if stop is not None else None
-        if found is None:
-            read = yield from _salvaged(document, cut=stop is None)
-            at = at + read if stop is None else stop
-        else:
+        read, found = len(document), _whole(document) if stop is not None else None
+        if found is not None:
             yield from found
-            at += len(document)
-        at = salvage.past_space(body, at)
+        else:
+            read = yield from _salvaged(document, cut=stop is None)
+        at = salvage.past_space(body, at + read)
 
 
 def _salvaged(document: bytes, *, cut: bool) -> Generator[Item, None, int]:
-    """Split a document that is not sound, where it is a list, and return how far it went.
+    """Split a document that is not sound, where it is a list, and return how far it goes.
 
-    Of one whose end is unknown something may be left, and none of it may be lost.
+    What is cut has no end to be seen: what follows the list may be another document, and is not lost.
     """
     start = _list_in(document)
     if start is None:
@@ -204,7 +202,7 @@ def _salvaged(document: bytes, *, cut: bool) -> Generator[Item, None, int]:
     stop = start + 1
     for begin, stop, problem in salvage.elements(document, start):
         yield Item(document[begin:stop], problem)
-    return salvage.past_closing(document, stop)
+    return salvage.past_closing(document, stop) if cut else len(document)
 
 
 def _list_in(document: bytes) -> int | None:

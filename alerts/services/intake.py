@@ -39,10 +39,7 @@ _LONGEST_ERROR = 500
 AT_ONCE = 8
 # Of those examined together, before compression.
 _TOGETHER_BYTES = 8 * 1024 * 1024
-_FINISHED = (
-    *("earliest_at", "latest_at", "mentions", "event_count", "damaged_count"),
-    *("state", "leased_until", "error"),
-)
+_FINISHED = ["earliest_at", "latest_at", "mentions", "event_count", "damaged_count", "state", "leased_until", "error"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,8 @@ def of(events: Collection[Event], routine: Iterable[Glance] = ()) -> str:
     """
     lines: set[str] = set()
     # Few people ask in few ways for much: what is the same in many events is put into words once.
-    asked = {(event.user.username, event.source_ips, event.user_agent, event.reason) for event in events}
-    asked |= {
-        (each.user.username, each.source_ips, each.user_agent, each.annotations.reason if each.annotations else "")
-        for each in routine
-    }
+    everything: list[Event | Glance] = [*events, *routine]
+    asked = {(each.user.username, each.source_ips, each.user_agent, each.reason) for each in everything}
     usernames = {username for username, *_ in asked} | {
         event.impersonated_user.username for event in events if event.impersonated_user is not None
     }

@@ -44,15 +44,15 @@ def read(body: bytes, awaited: frozenset[tripwire.Place] = frozenset()) -> Readi
     """Read a body, decoding in full what any detection may find something in, and what may be awaited."""
     skimmed = skim(body, _judgement(awaited))
     events, routine = skimmed.decoded.events, skimmed.routine
-    times = [at for each in routine if (at := each.request_received_timestamp or each.stage_timestamp)]
-    times += [at for event in events if (at := event.at)]
+    everything: list[Event | Glance] = [*events, *routine]
+    times = [at for each in everything if (at := each.at)]
     return Reading(
         decoded=skimmed.decoded,
         passed_over=len(routine),
         mentioned=mentions.of(events, routine),
         earliest=min(times, default=None),
         latest=max(times, default=None),
-        canaries=(*stream.canaries(events), *stream.canaries(routine)),
+        canaries=tuple(stream.canaries(everything)),
     )
 
 

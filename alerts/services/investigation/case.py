@@ -219,7 +219,7 @@ class Case:
 
     @cached_property
     def history_since(self) -> datetime | None:
-        """The time of the oldest event still stored."""
+        """When the oldest batch begins that is still stored."""
         return evidence.history_since(self.cluster)
 
     @cached_property

@@ -25,7 +25,7 @@ class Use(msgspec.Struct, kw_only=True):
 
 
 class Dependence(msgspec.Struct, frozen=True):
-    """Who depended on a plan's roles and bindings, most first; `unread` counts stored batches that were not read."""
+    """Who depended on a plan's roles and bindings, most first; `unread` is how many batches at least were not read."""
 
     uses: list[Use]
     unread: int
