@@ -6,6 +6,7 @@ that somebody may have chosen; only the last of `source_ips` and what the API se
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -20,7 +21,9 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # unknown too: Google's logs have none, for they hold finished requests only.
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
-_LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
+# Of larger bodies, so many bytes of JSON, none is held on to.
+_REMEMBERED = 128 * 1024
+LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
 Code = Annotated[int, Meta(ge=0, le=999)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -82,7 +85,7 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
     @property
     def sha256(self) -> str:
         """The hash of the event's bytes, the same whether it came from a webhook or, with its header, from a log."""
-        body = self.raw.removeprefix(_LOG_HEADER) if self.raw.startswith(_LOG_HEADER) else self.raw.removeprefix(b"{")
+        body = self.raw.removeprefix(LOG_HEADER) if self.raw.startswith(LOG_HEADER) else self.raw.removeprefix(b"{")
         return hashlib.sha256(body).hexdigest()
 
     @property
@@ -152,8 +155,8 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
         """
         # Parsed only where it may be there, be its name escaped or not.
-        query = self.query
-        if ("dryRun" in query or "%" in query) and "All" in parse_qs(query).get("dryRun", ()):
+        uri = self.request_uri or ""
+        if ("dryRun" in uri or "%" in uri) and "All" in parse_qs(self.query).get("dryRun", ()):
             return True
         if self.verb not in {"delete", "deletecollection"}:
             return False if self.request_uri else None
@@ -219,6 +222,12 @@ def _text(value: Any) -> str:
 
 def _parsed(body: Raw) -> Any:
     content = bytes(body)
+    return (_read if len(content) <= _REMEMBERED else _read.__wrapped__)(content)
+
+
+# Every detection asks for the bodies of its event again. Whoever gets one leaves it as it is.
+@lru_cache(maxsize=8)
+def _read(content: bytes) -> Any:
     if not content:
         return None
     try:

@@ -5,12 +5,13 @@ ATT&CK: T1098.006, Additional Container Cluster Roles.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from alerts import rbac
 from alerts.audit.event import Event
 from alerts.detections.creation import creations
 from alerts.detections.detection import Finding, Known, Manifest
-from alerts.detections.writes import BINDINGS, created, kind_of, manifest_of
+from alerts.detections.writes import BINDINGS, kind_of
 
 NAME = "binding_created"
 TECHNIQUES = ("T1098.006",)
@@ -20,8 +21,7 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
     """Yield a finding where the event is the creation of a binding, or an attempt at it; a rehearsal is neither."""
     kind = kind_of(event)
     if kind in BINDINGS:
-        ending = grant(kind, manifest_of(event, kind)) if created(event) else ""
-        yield from creations(event, kind, NAME, ending=f": {ending}" if ending else "")
+        yield from creations(event, kind, NAME, given=partial(grant, kind))
 
 
 def grant(kind: str, manifest: Manifest | None) -> str:

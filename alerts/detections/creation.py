@@ -1,26 +1,31 @@
 """That an object was created in any of the ways Kubernetes can make one, or that somebody tried to and was refused."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from alerts.audit.event import Event
 from alerts.detections import escalation_refused
-from alerts.detections.detection import Finding
+from alerts.detections.detection import Finding, Manifest
 from alerts.detections.writes import about, by_itself, created, day_of, manifest_of, named, request_of, uid_of
 
 
-def creations(event: Event, kind: str, detection: str, *, ending: str = "") -> Iterator[Finding]:
+def creations(
+    event: Event, kind: str, detection: str, *, given: Callable[[Manifest | None], str] | None = None
+) -> Iterator[Finding]:
     """Yield a finding where the event creates an object of that kind, or attempts to; a rehearsal is neither.
 
-    `ending` goes on with the title of what was created. What the API server makes by itself is nothing to find, and
-    what the escalation check refused is another detection's.
+    `given` returns what the object gives to whom, for the title. What the API server makes by itself is nothing to
+    find, and what the escalation check refused is another detection's.
     """
     what = named(kind, event.namespace, event.name)
     if created(event):
         if not by_itself(event, kind, event.name):
-            uid = uid_of(manifest_of(event, kind)) if event.response is not None else ""
+            manifest = manifest_of(event, kind)
+            uid = uid_of(manifest) if event.response is not None else ""
             # Without a uid (below level RequestResponse) the request itself is what happened once.
             cause = ["uid", uid] if uid else ["request", event.name, *request_of(event)]
-            yield about(event, kind, detection, cause, f"{what} created{ending}", uid=uid)
+            ending = given(manifest) if given else ""
+            title = f"{what} created: {ending}" if ending else f"{what} created"
+            yield about(event, kind, detection, cause, title, uid=uid)
     elif _attempted(event) and not escalation_refused.refused(event):
         cause = ["attempt", event.actor, event.namespace, event.name, day_of(event)]
         yield about(event, kind, detection, cause, f"Attempt to create {what}", attempted=True)

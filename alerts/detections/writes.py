@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from alerts import rbac
@@ -24,6 +25,7 @@ _SHIPPED = {
     "Role": frozenset({"extension-apiserver-authentication-reader"}),
     "ClusterRoleBinding": frozenset({"cluster-admin"}),
 }
+_LONGER_THAN_ANY_ADDRESS = 64
 _OPTED_OUT = "rbac.authorization.kubernetes.io/autoupdate"
 
 
@@ -56,11 +58,11 @@ def manifest_of(event: Event, kind: str) -> Manifest | None:
 
     Of a create and a PUT the request is the whole object; of a patch of any kind only the answer is.
     """
-    answer, sent = event.response, event.request
+    answer = event.response
     if isinstance(answer, dict) and answer.get("kind") == kind:
         return answer
-    whole = event.verb in {"create", "update"} and isinstance(sent, dict) and sent.get("kind") == kind
-    return sent if whole else None
+    sent = event.request if event.verb in {"create", "update"} else None
+    return sent if isinstance(sent, dict) and sent.get("kind") == kind else None
 
 
 def by_itself(event: Event, kind: str, name: str) -> bool:
@@ -78,8 +80,13 @@ def by_itself(event: Event, kind: str, name: str) -> bool:
 
 def from_loopback(event: Event) -> bool:
     """Tell whether a request came from the API server's own host: by the last address, which nobody can forge."""
+    return _is_loopback(event.source_ips[-1][:_LONGER_THAN_ANY_ADDRESS]) if event.source_ips else False
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(event.source_ips[-1] if event.source_ips else "").is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
 

@@ -16,6 +16,7 @@ from alerts.audit.event import Event
 from alerts.audit.glance import Glance
 from alerts.audit.reason import Grant
 from alerts.audit.visible import visible
+from alerts.detections.writes import BINDINGS, KINDS
 
 # A name has no limit of its own; an index of names needs one. Beyond it, its hash tells names apart.
 _LONGEST = 500
@@ -43,7 +44,7 @@ def address(address: str) -> str:
 
 def client(user_agent: str) -> str:
     """Return the line for what a client calls itself."""
-    return _client(user_agent) if len(user_agent) <= _LONGEST else _line("client", redaction.text(user_agent))
+    return (_client if len(user_agent) <= _LONGEST else _client.__wrapped__)(user_agent)
 
 
 # The same few clients are in every batch, and it takes long to look for tokens in what they call themselves.
@@ -64,33 +65,43 @@ def _line(what: str, *parts: str) -> str:
     return f"{what} {text}"
 
 
-def of(events: Collection[Event], routine: Iterable[Glance] = ()) -> str:
+def of(events: Collection[Event], routine: Collection[Glance] = ()) -> str:
     """Return the lines of events, each once, sorted, every line ended by a line feed and the first one begun by one.
 
     `routine` are events glanced at, of which none wrote a role or binding, or was somebody under another's name.
     """
-    lines: set[str] = set()
     # Few people ask in few ways for much: what is the same in many events is put into words once.
-    everything: list[Event | Glance] = [*events, *routine]
-    asked = {(each.user.username, each.source_ips, each.user_agent, each.reason) for each in everything}
-    usernames = {username for username, *_ in asked} | {
-        event.impersonated_user.username for event in events if event.impersonated_user is not None
-    }
-    lines.update(actor(username) for username in usernames if username)
-    lines.update(address(addresses[0]) for addresses in {each[1] for each in asked} if addresses)
-    lines.update(client(user_agent) for user_agent in {each[2] for each in asked} if user_agent)
-    for grant in filter(None, map(Grant.of, {each[3] for each in asked})):
-        lines.add(role(grant.role_kind, grant.role_namespace, grant.role_name))
-        lines.add(binding(grant.binding_kind, grant.binding_namespace, grant.binding_name))
+    usernames = {each.user.username for each in routine} | {event.user.username for event in events}
+    usernames |= {event.impersonated_user.username for event in events if event.impersonated_user is not None}
+    addresses = {each.source_ips.first for each in routine if each.source_ips is not None}
+    addresses |= {event.source_ips[0] for event in events if event.source_ips}
+    clients = {each.user_agent for each in routine} | {event.user_agent for event in events}
+    reasons = {each.annotations.reason for each in routine if each.annotations} | {event.reason for event in events}
+    lines = {actor(username) for username in usernames if username}
+    lines.update(map(address, filter(None, addresses)), map(client, filter(None, clients)))
+    for reason in reasons:
+        lines.update((_allowed_by if len(reason) <= _LONGEST else _allowed_by.__wrapped__)(reason))
     for event in events:
         if event.writes_rbac:
             lines.update(_written(event))
     return "".join(f"\n{line}" for line in sorted(lines)) + "\n" if lines else ""
 
 
+# The same few bindings allow most of what happens.
+@lru_cache(maxsize=1024)
+def _allowed_by(reason: str) -> tuple[str, ...]:
+    grant = Grant.of(reason)
+    if grant is None:
+        return ()
+    return (
+        role(grant.role_kind, grant.role_namespace, grant.role_name),
+        binding(grant.binding_kind, grant.binding_namespace, grant.binding_name),
+    )
+
+
 def _written(event: Event) -> Iterator[str]:
     yield object_(event.resource, event.namespace, event.name)
-    request = event.request
+    request = event.request if KINDS.get(event.resource) in BINDINGS else None
     reference = request.get("roleRef") if isinstance(request, dict) else None
     if isinstance(reference, dict):
         kind, name = (str(reference.get(key, "")) for key in ("kind", "name"))

@@ -45,13 +45,15 @@ def read(body: bytes, awaited: frozenset[tripwire.Place] = frozenset()) -> Readi
     skimmed = skim(body, _judgement(awaited))
     events, routine = skimmed.decoded.events, skimmed.routine
     everything: list[Event | Glance] = [*events, *routine]
-    times = [at for each in everything if (at := each.at)]
+    times = [glance.request_received_timestamp for glance in routine]
+    times += [event.at for event in events if event.at]
+    times.sort()
     return Reading(
         decoded=skimmed.decoded,
         passed_over=len(routine),
         mentioned=mentions.of(events, routine),
-        earliest=min(times, default=None),
-        latest=max(times, default=None),
+        earliest=times[0] if times else None,
+        latest=times[-1] if times else None,
         canaries=tuple(stream.canaries(everything)),
     )
 
