@@ -5,16 +5,20 @@ The controller writes within seconds of its cause, and events come in any order:
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from alerts import rbac
 from alerts.audit.event import RBAC_GROUP
 from alerts.detections.writes import AGGREGATION_CONTROLLER, CONTROLLER_MANAGER
-from alerts.models import AccessObject, Alert, AuditEvent, Cluster
+from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
 from alerts.services.knowledge import Knowledge
 
 FOLLOWS = timedelta(minutes=1)
+_WRITTEN = {"group": RBAC_GROUP, "resource": "clusterroles", "subresource": ""}
+_CONTROLLERS = (AGGREGATION_CONTROLLER, CONTROLLER_MANAGER)
+_VERBS = ("update", "patch")
 _CAUSES = ("cluster_role_created", "role_widened", "role_aggregated", "role_deleted")
 
 
@@ -27,42 +31,61 @@ def attribute(cluster: Cluster, rows: Iterable[AuditEvent], opened: Iterable[Ale
     times += [alert.happened_at for alert in opened if alert.detection in _CAUSES and not alert.attempted]
     if not times:
         return
-    since, until = min(times) - FOLLOWS, max(times) + FOLLOWS
-    found = [row for row in _written(cluster).filter(at__range=(since, until)) if is_echo(row)]
-    if not found:
+    near = (min(times) - FOLLOWS, max(times) + FOLLOWS)
+    written = list(_written(cluster).filter(at__range=near).values_list("pk", "name", "at"))
+    if not written:
         return
-    causes = Alert.objects.filter(cluster=cluster, detection__in=_CAUSES, attempted=False, object__kind="ClusterRole")
-    for alert in causes.filter(happened_at__range=(since, until)).select_related("object"):
-        fed = _fed(alert, known.access())
-        near = (row for row in found if timedelta() <= row.at - alert.happened_at <= FOLLOWS)
-        alert.events.add(*(row for row in near if row.name in fed))
+    pairs = set()
+    causes = Alert.objects.filter(
+        cluster=cluster,
+        detection__in=_CAUSES,
+        attempted=False,
+        object__kind="ClusterRole",
+        happened_at__range=near,
+    )
+    for alert, happened_at, name, labels in causes.values_list("pk", "happened_at", "object__name", _labels()):
+        fed = _fed(name, labels, known.access())
+        pairs |= {(alert, row) for row, to, at in written if to in fed and timedelta() <= at - happened_at <= FOLLOWS}
+    _put(pairs)
+
+
+def _put(pairs: set[tuple[int, int]]) -> None:
+    """Put events to alerts by their keys, those that are echoes indeed and are not there yet."""
+    put = Alert.events.through.objects
+    pairs = pairs - set(put.filter(alert__in={alert for alert, _ in pairs}).values_list("alert", "auditevent"))
+    rows = AuditEvent.objects.filter(pk__in={row for _, row in pairs}).order_by()
+    echoes = {row.pk for row in rows if is_echo(row)}
+    put.bulk_create(
+        [put.model(alert_id=alert, auditevent_id=row) for alert, row in sorted(pairs) if row in echoes],
+        ignore_conflicts=True,
+    )
 
 
 def is_echo(row: AuditEvent) -> bool:
     """Tell whether a kept event is the controller's write of an aggregated role."""
     answer = row.body.get("responseObject")
     return (
-        row.group == RBAC_GROUP
-        and (row.resource, row.subresource, row.impersonated) == ("clusterroles", "", None)
-        and row.username in {AGGREGATION_CONTROLLER, CONTROLLER_MANAGER}
-        and row.verb in {"update", "patch"}
-        and row.code == 200
+        (row.group, row.resource, row.subresource, row.impersonated, row.code) == (*_WRITTEN.values(), None, 200)
+        and row.username in _CONTROLLERS
+        and row.verb in _VERBS
         and (not isinstance(answer, dict) or bool(answer.get("aggregationRule")))
     )
 
 
 def _written(cluster: Cluster) -> QuerySet[AuditEvent]:
+    """Return what the controller wrote of ClusterRoles, aggregated or not."""
     return cluster.audit_events.filter(
-        username__in=[AGGREGATION_CONTROLLER, CONTROLLER_MANAGER], resource="clusterroles"
-    )
+        **_WRITTEN, impersonated__isnull=True, code=200, username__in=_CONTROLLERS, verb__in=_VERBS
+    ).order_by()
 
 
-def _fed(alert: Alert, access: rbac.Access) -> set[str]:
-    """Return the names of the roles that the alert's role feeds, or did as it last stood."""
-    role: AccessObject | None = alert.object
-    if role is None:
-        return set()
-    ref = rbac.RoleRef(role.kind, role.name)
-    last = role.versions.filter(deletion=False, manifest__isnull=False).order_by("-at", "-pk").first()
-    labels = ((last.manifest or {}).get("metadata") or {}).get("labels") if last else None
-    return {target.name for target in access.aggregates(ref, labels if isinstance(labels, dict) else {})}
+def _labels() -> Subquery:
+    """Return the expression for the labels that the role of an alert was last seen with."""
+    seen = AccessVersion.objects.filter(object=OuterRef("object"), deletion=False, manifest__isnull=False)
+    return Subquery(seen.order_by("-at", "-pk").values("manifest__metadata__labels")[:1])
+
+
+def _fed(name: str, labels: Any, access: rbac.Access) -> set[str]:
+    """Return the names of the roles that a ClusterRole with these labels feeds."""
+    targets = access.aggregates(rbac.RoleRef("ClusterRole", name), labels if isinstance(labels, dict) else {})
+    return {target.name for target in targets}

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -152,13 +152,16 @@ def _changes_rbac(event: Event) -> bool:
 
 
 def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
-    """Insert the rows that are not there yet, and return everything with the rows as they stand, in order of time."""
+    """Insert the rows that are not there yet, and return everything with its row's key and time, in order of time."""
     AuditEvent.objects.bulk_create([each.row for each in kept], ignore_conflicts=True)
-    hashes = [each.row.sha256 for each in kept]
     # In no order: SQLite would walk through all the cluster's events in the one they are shown in.
-    found = AuditEvent.objects.filter(cluster=cluster, sha256__in=hashes).order_by()
-    rows = {row.sha256: row for row in found}
-    return sorted((replace(each, row=rows[each.row.sha256]) for each in kept), key=lambda each: each.row.at)
+    found = AuditEvent.objects.filter(cluster=cluster, sha256__in=[each.row.sha256 for each in kept]).order_by()
+    stored = {sha256: (pk, at) for sha256, pk, at in found.values_list("sha256", "pk", "at")}
+    for each in kept:
+        # Whatever else is in it follows from the event, so there is no need to read it back.
+        each.row.pk, each.row.at = stored[each.row.sha256]
+        each.row._state.adding, each.row._state.db = False, found.db
+    return sorted(kept, key=lambda each: each.row.at)
 
 
 def _take_in(kept: _Kept, known: Knowledge, told: list[Notification], *, watched: bool) -> list[Alert]:
