@@ -3,8 +3,8 @@
 import sqlite3
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
+from django.db import connection
 
 # Several processes that write can spoil a database in WAL mode: "WAL-reset bug", sqlite.org/wal.html. The first release
 # of each line in which that is mended.
@@ -16,8 +16,7 @@ def sqlite_version(**_: Any) -> list[checks.CheckMessage]:
 
     It is a check of the database: `migrate` shows it, and `check --database default`; other commands stay silent.
     """
-    uses_sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
-    if not uses_sqlite or is_mended(sqlite3.sqlite_version_info):
+    if connection.vendor != "sqlite" or is_mended(sqlite3.sqlite_version_info):
         return []
     return [
         checks.Warning(

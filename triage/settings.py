@@ -79,6 +79,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that reads first and writes later would fail at once instead of waiting its turn.
     # FULL: what was answered with 200 survives a power cut.
+    # TEST: each process that runs tests has a database of its own, as Django's own SQLite would have it.
+    DATABASES["default"] |= {"ENGINE": "triage.sqlite", "TEST": {"NAME": ":memory:"}}
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,

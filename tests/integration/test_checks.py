@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from pytest_django import Settings
+from django.db import connection
 
 from alerts import checks
 
@@ -18,10 +18,8 @@ def test_one_with_the_fault_is_told_from_it(version: tuple[int, ...]) -> None:
     assert not checks.is_mended(version)
 
 
-def test_whoever_migrates_such_an_sqlite_is_told_what_to_do(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, db: None
-) -> None:
-    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+def test_whoever_migrates_such_an_sqlite_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    monkeypatch.setattr(connection, "vendor", "sqlite")
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
     said = StringIO()
     call_command("check", databases=["default"], stderr=said)
@@ -32,7 +30,7 @@ def test_whoever_migrates_such_an_sqlite_is_told_what_to_do(
     assert silent.getvalue() == ""
 
 
-def test_postgresql_is_no_matter(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
-    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+    monkeypatch.setattr(connection, "vendor", "postgresql")
     assert checks.sqlite_version() == []
