@@ -6,7 +6,6 @@ that somebody may have chosen; only the last of `source_ips` and what the API se
 
 import hashlib
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -14,6 +13,7 @@ from msgspec import Meta, Raw, Struct, field
 
 from alerts.audit import salvage
 from alerts.audit.reason import Grant
+from alerts.audit.remembered import remembered
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -21,8 +21,6 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # unknown too: Google's logs have none, for they hold finished requests only.
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
-# Of larger bodies, so many bytes of JSON, none is held on to.
-_REMEMBERED = 128 * 1024
 LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
 Code = Annotated[int, Meta(ge=0, le=999)]
@@ -221,12 +219,11 @@ def _text(value: Any) -> str:
 
 
 def _parsed(body: Raw) -> Any:
-    content = bytes(body)
-    return (_read if len(content) <= _REMEMBERED else _read.__wrapped__)(content)
+    return _read(bytes(body))
 
 
-# Every detection asks for the bodies of its event again. Whoever gets one leaves it as it is.
-@lru_cache(maxsize=8)
+# Every detection asks for the bodies of its event again.
+@remembered(entries=8, longest=128 * 1024)
 def _read(content: bytes) -> Any:
     if not content:
         return None

@@ -3,11 +3,11 @@
 import ipaddress
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from alerts import rbac
 from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, Event, metadata_of
+from alerts.audit.remembered import remembered
 from alerts.detections.detection import Finding, Manifest
 
 KINDS = {
@@ -25,7 +25,6 @@ _SHIPPED = {
     "Role": frozenset({"extension-apiserver-authentication-reader"}),
     "ClusterRoleBinding": frozenset({"cluster-admin"}),
 }
-_LONGER_THAN_ANY_ADDRESS = 64
 _OPTED_OUT = "rbac.authorization.kubernetes.io/autoupdate"
 
 
@@ -80,10 +79,10 @@ def by_itself(event: Event, kind: str, name: str) -> bool:
 
 def from_loopback(event: Event) -> bool:
     """Tell whether a request came from the API server's own host: by the last address, which nobody can forge."""
-    return _is_loopback(event.source_ips[-1][:_LONGER_THAN_ANY_ADDRESS]) if event.source_ips else False
+    return _is_loopback(event.source_ips[-1]) if event.source_ips else False
 
 
-@lru_cache(maxsize=1024)
+@remembered(entries=1024, longest=64)
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

@@ -16,7 +16,6 @@ from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
 from alerts.services.knowledge import Knowledge
 
 FOLLOWS = timedelta(minutes=1)
-_WRITTEN = {"group": RBAC_GROUP, "resource": "clusterroles", "subresource": ""}
 _CONTROLLERS = (AGGREGATION_CONTROLLER, CONTROLLER_MANAGER)
 _VERBS = ("update", "patch")
 _CAUSES = ("cluster_role_created", "role_widened", "role_aggregated", "role_deleted")
@@ -65,7 +64,8 @@ def is_echo(row: AuditEvent) -> bool:
     """Tell whether a kept event is the controller's write of an aggregated role."""
     answer = row.body.get("responseObject")
     return (
-        (row.group, row.resource, row.subresource, row.impersonated, row.code) == (*_WRITTEN.values(), None, 200)
+        (row.group, row.resource, row.subresource) == (RBAC_GROUP, "clusterroles", "")
+        and (row.impersonated, row.code) == (None, 200)
         and row.username in _CONTROLLERS
         and row.verb in _VERBS
         and (not isinstance(answer, dict) or bool(answer.get("aggregationRule")))
@@ -75,7 +75,13 @@ def is_echo(row: AuditEvent) -> bool:
 def _written(cluster: Cluster) -> QuerySet[AuditEvent]:
     """Return what the controller wrote of ClusterRoles, aggregated or not."""
     return cluster.audit_events.filter(
-        **_WRITTEN, impersonated__isnull=True, code=200, username__in=_CONTROLLERS, verb__in=_VERBS
+        group=RBAC_GROUP,
+        resource="clusterroles",
+        subresource="",
+        impersonated__isnull=True,
+        code=200,
+        username__in=_CONTROLLERS,
+        verb__in=_VERBS,
     ).order_by()
 
 

@@ -7,7 +7,6 @@ of a written binding the role it refers to. Names stand as `visible` shows them,
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
 
 from django.db.models import Q
 
@@ -15,6 +14,7 @@ from alerts.audit import redaction
 from alerts.audit.event import Event
 from alerts.audit.glance import Glance
 from alerts.audit.reason import Grant
+from alerts.audit.remembered import remembered
 from alerts.audit.visible import visible
 from alerts.detections.writes import BINDINGS, KINDS
 
@@ -42,14 +42,10 @@ def address(address: str) -> str:
     return _line("address", address)
 
 
+# The same few clients are in every batch, and it takes long to look for tokens in what they call themselves.
+@remembered(entries=1024, longest=_LONGEST)
 def client(user_agent: str) -> str:
     """Return the line for what a client calls itself."""
-    return (_client if len(user_agent) <= _LONGEST else _client.__wrapped__)(user_agent)
-
-
-# The same few clients are in every batch, and it takes long to look for tokens in what they call themselves.
-@lru_cache(maxsize=1024)
-def _client(user_agent: str) -> str:
     return _line("client", redaction.text(user_agent))
 
 
@@ -80,7 +76,7 @@ def of(events: Collection[Event], routine: Collection[Glance] = ()) -> str:
     lines = {actor(username) for username in usernames if username}
     lines.update(map(address, filter(None, addresses)), map(client, filter(None, clients)))
     for reason in reasons:
-        lines.update((_allowed_by if len(reason) <= _LONGEST else _allowed_by.__wrapped__)(reason))
+        lines.update(_allowed_by(reason))
     for event in events:
         if event.writes_rbac:
             lines.update(_written(event))
@@ -88,7 +84,7 @@ def of(events: Collection[Event], routine: Collection[Glance] = ()) -> str:
 
 
 # The same few bindings allow most of what happens.
-@lru_cache(maxsize=1024)
+@remembered(entries=1024, longest=_LONGEST)
 def _allowed_by(reason: str) -> tuple[str, ...]:
     grant = Grant.of(reason)
     if grant is None:
