@@ -30,6 +30,7 @@ def look(body: bytes) -> None:
         json.dumps(redaction.redacted(event), ensure_ascii=False, allow_nan=False).encode()
     skimmed = skim(body, _writes)
     assert skimmed.decoded.sound + len(skimmed.decoded.damaged) + len(skimmed.routine) >= len(items)
+    assert {event.raw for event in skimmed.decoded.events} <= {event.raw for event in decoded.events}
     _salvage(body)
 
 
