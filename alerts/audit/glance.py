@@ -111,8 +111,10 @@ def _skimmed(body: bytes, matters: Callable[[Glance], bool]) -> Skimmed | None:
     if not telling:
         return Skimmed(Decoded((), ()), tuple(glances))
     parts = _cut_out(body, glances, telling)
-    read = [decoding.read(Item(part)) for part in parts] if parts else []
-    if not read or any(problem for _, problem in read):
+    if parts is None:
+        return None
+    read = [decoding.read(Item(part)) for part in parts]
+    if any(problem for _, problem in read):
         return None
     for place in reversed(telling):
         del glances[place]
