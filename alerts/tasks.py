@@ -12,8 +12,8 @@ from alerts.services import (
     delivery,
     inbox,
     intake,
-    inventory,
     investigation,
+    listing,
     mutes,
     posture,
     reconciliation,
@@ -109,8 +109,8 @@ def investigate_due(alert_id: int) -> None:
 @shared_task
 def refresh_inventory(cluster_id: int) -> None:
     """List one cluster's roles and bindings, and look at its posture as it then stands."""
-    cluster = inventory.listable().filter(pk=cluster_id).first()
-    if cluster and inventory.refresh(cluster):
+    cluster = listing.listable().filter(pk=cluster_id).first()
+    if cluster and listing.refresh(cluster):
         posture.review(cluster)
         wake(reconcile, cluster_id)
 
@@ -128,7 +128,7 @@ def reconcile(cluster_id: int) -> None:
 @shared_task
 def send_canary(cluster_id: int) -> None:
     """Send a request to one cluster whose audit event has to come back."""
-    cluster = inventory.listable().filter(pk=cluster_id).first()
+    cluster = listing.listable().filter(pk=cluster_id).first()
     if cluster:
         stream.send_canary(cluster)
 
@@ -144,7 +144,7 @@ def judge_stream(cluster_id: int) -> None:
 @shared_task
 def watch_streams() -> None:
     """Have a canary sent to every cluster that can be asked, and every stream judged."""
-    for cluster in inventory.listable():
+    for cluster in listing.listable():
         wake(send_canary, cluster.pk)
     for cluster_id in stream.streams():
         wake(judge_stream, cluster_id)
@@ -153,7 +153,7 @@ def watch_streams() -> None:
 @shared_task
 def refresh_inventories() -> None:
     """Have every cluster listed that can be: what no event told shows there."""
-    for cluster in inventory.listable():
+    for cluster in listing.listable():
         wake(refresh_inventory, cluster.pk)
 
 
@@ -213,7 +213,7 @@ def sweep() -> None:
     """Pick up whatever no wake-up reached."""
     if inbox.has_waiting():
         wake(examine_inbox)
-    for cluster in inventory.never_listed():
+    for cluster in listing.never_listed():
         wake(refresh_inventory, cluster.pk)
     for cluster_id in reconciliation.due():
         wake(reconcile, cluster_id)

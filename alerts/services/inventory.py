@@ -1,26 +1,21 @@
-"""The roles and bindings of a cluster, version by version, from its events and from listings of its API.
+"""The roles and bindings of a cluster, version by version, as its events tell; `listing` adds what its API lists.
 
 Events come in any order, and the same version may come by both ways: whatever the order, the same versions remain. An
 event says exactly when and by whom, so it takes the place of a listing that saw the same version.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.utils import timezone
 
 from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.redaction import storable_json
 from alerts.audit.visible import storable
-from alerts.cluster.errors import ClusterError
-from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
 from alerts.models.access import Name
-from alerts.services import connection
 from alerts.services.holding import Holding
 
 KINDS = {
@@ -32,8 +27,6 @@ KINDS = {
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 # Uids and resource versions are the server's, and short; the columns hold this much.
 LONGEST_IDENTITY = 64
-_NAME = ("kind", "namespace", "name")
-_CLOCKS_DIFFER = timedelta(minutes=1)
 
 type Manifest = dict[str, Any]
 
@@ -43,7 +36,7 @@ def hold(cluster: Cluster, events: Iterable[Event]) -> Holding:
     changed: dict[Name, set[str]] = {}
     for event in events:
         for name, manifest in _changed(event).items():
-            changed.setdefault(name, set()).add(_identity(metadata_of(manifest), "resourceVersion"))
+            changed.setdefault(name, set()).add(identity(metadata_of(manifest), "resourceVersion"))
     return Holding(cluster, changed)
 
 
@@ -63,7 +56,7 @@ def record(held: Holding, event: Event, row: AuditEvent) -> AccessVersion | None
         else:
             version = _change(held, named, event, row)
         held.note(version)
-        _settle(named, held.newest(named))
+        settle(named, held.newest(named))
     return version
 
 
@@ -74,7 +67,7 @@ def _changed(event: Event) -> dict[Name, Any]:
         return {}
     if event.verb == "deletecollection":
         # The items of a list leave out their kind.
-        return {_name(kind, metadata_of(manifest)): {"kind": kind} | manifest for manifest in _collection(event)}
+        return {name_of(kind, metadata_of(manifest)): {"kind": kind} | manifest for manifest in _collection(event)}
     return {(kind, storable(event.namespace), storable(event.name)): event.response} if event.name else {}
 
 
@@ -84,7 +77,8 @@ def _collection(event: Event) -> list[Manifest]:
     return [manifest for manifest in items if metadata_of(manifest).get("name")] if isinstance(items, list) else []
 
 
-def _name(kind: str, metadata: Manifest) -> Name:
+def name_of(kind: str, metadata: Manifest) -> Name:
+    """Return the name of an object by its metadata, as the database holds it."""
     namespace, name = (storable(str(metadata.get(key) or "")) for key in ("namespace", "name"))
     return kind, namespace, name
 
@@ -92,7 +86,7 @@ def _name(kind: str, metadata: Manifest) -> Name:
 def _deleted(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
     kept = metadata.get("deletionTimestamp") and metadata.get("finalizers")
-    return _seen(held, named, manifest, row) if kept else _gone(named, _identity(metadata, "uid"), row)
+    return _seen(held, named, manifest, row) if kept else _gone(named, identity(metadata, "uid"), row)
 
 
 def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
@@ -102,7 +96,7 @@ def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent)
         return _seen(held, named, answer, row)
     if isinstance(answer, dict) and event.dry_run is False:
         details = answer.get("details")
-        uid = _identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
+        uid = identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
         return _gone(named, uid, row)
     # Below level RequestResponse nobody can tell a rehearsal, or an object that finalizers keep, from a deletion.
     return _unknown(named, row)
@@ -114,7 +108,7 @@ def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -
         return _seen(held, named, answer, row)
     # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
     whole = event.verb in {"create", "update"} and _is(kind, sent)
-    return _unknown(named, row, manifest=_kept(sent) if whole else None)
+    return _unknown(named, row, manifest=recorded(sent) if whole else None)
 
 
 def _is(kind: str, manifest: Any) -> bool:
@@ -123,8 +117,8 @@ def _is(kind: str, manifest: Any) -> bool:
 
 def _seen(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
-    uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
-    known: dict[str, Any] = {"manifest": _kept(manifest), "source": _EVENT, "event": row, "at": row.at}
+    uid, resource_version = identity(metadata, "uid"), identity(metadata, "resourceVersion")
+    known: dict[str, Any] = {"manifest": recorded(manifest), "source": _EVENT, "event": row, "at": row.at}
     if not resource_version:
         return _unknown(named, row, manifest=known["manifest"])
     same = {"uid": uid, "resource_version": resource_version, "deletion": False}
@@ -157,19 +151,20 @@ def _unknown(named: AccessObject, row: AuditEvent, *, manifest: Manifest | None 
     return version
 
 
-def _identity(fields: Manifest, key: str) -> str:
+def identity(fields: Manifest, key: str) -> str:
+    """Return a uid or resourceVersion as its column holds it, "" for none."""
     value = fields.get(key)
     return storable(value)[:LONGEST_IDENTITY] if isinstance(value, str) else ""
 
 
-def _kept(manifest: Manifest) -> Manifest:
-    """Return the manifest as it is kept: without managedFields, and in a form that a database holds."""
+def recorded(manifest: Manifest) -> Manifest:
+    """Return the manifest as it is recorded: without managedFields, and in a form that a database holds."""
     metadata = {key: value for key, value in metadata_of(manifest).items() if key != "managedFields"}
     kept: Manifest = storable_json(manifest | {"metadata": metadata})
     return kept
 
 
-def _settle(named: AccessObject, newest: AccessVersion | None) -> None:
+def settle(named: AccessObject, newest: AccessVersion | None) -> None:
     """Note on the object whether its newest version is a deletion."""
     deleted_at = newest.at if newest is not None and newest.deletion else None
     if named.deleted_at != deleted_at:
@@ -204,88 +199,3 @@ def _read(manifest: Any) -> Iterator[rbac.Role | rbac.Binding]:
         yield kind.of_manifest(manifest)
     except rbac.InvalidRules:
         return
-
-
-def listable() -> QuerySet[Cluster]:
-    """Return the clusters that Rolecall may list."""
-    return Cluster.objects.filter(readable=True).exclude(api_address="")
-
-
-def never_listed() -> QuerySet[Cluster]:
-    """Return the clusters that Rolecall may list and never tried to."""
-    return listable().filter(inventory_at=None, inventory_error="")
-
-
-def refresh(cluster: Cluster) -> bool:
-    """List the live cluster, and record what no event told: new versions, and objects that are gone.
-
-    Returns whether the cluster answered; where it did not, Cluster.inventory_error says why.
-    """
-    started, before = timezone.now(), _standing(cluster)
-    try:
-        with connection.connect(cluster) as api:
-            listed = [manifest for kind in RBAC_KINDS for manifest in api.list_all(kind)]
-    except (connection.NotConnected, ClusterError) as error:
-        Cluster.objects.filter(pk=cluster.pk).update(inventory_error=str(error))
-        cluster.inventory_error = str(error)
-        return False
-    with transaction.atomic():
-        first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
-        seen = {_name(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
-        held = AccessObject.hold(cluster, before.keys() | seen.keys())
-        for name, manifest in seen.items():
-            _take_over(held[name], manifest, started, baseline=first)
-        for name in before.keys() - seen.keys():
-            named = held[name]
-            latest = named.latest()
-            # Written since the listing began, it may have been made again after it.
-            if latest is not None and latest.pk == before[name]:
-                _miss(named, latest, started, baseline=first)
-        Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
-    cluster.inventory_at, cluster.inventory_error = started, ""
-    return True
-
-
-def _standing(cluster: Cluster) -> dict[Name, int]:
-    """Return the objects believed to exist, each with the key of its newest version."""
-    newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk")
-    objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None)
-    found = objects.annotate(newest=Subquery(newest.values("pk")[:1])).values_list(*_NAME, "newest")
-    return {(kind, namespace, name): key for kind, namespace, name, key in found if key is not None}
-
-
-def _take_over(named: AccessObject, manifest: Manifest, started: datetime, *, baseline: bool) -> None:
-    """Record a listed object's version unless it is known.
-
-    `baseline` says that nothing was listed before: what there is needs no event to explain it.
-    """
-    metadata = metadata_of(manifest)
-    uid, resource_version = _identity(metadata, "uid"), _identity(metadata, "resourceVersion")
-    latest = named.latest()
-    if latest is not None and (latest.uid, latest.resource_version, latest.deletion) == (uid, resource_version, False):
-        return
-    # An earlier listing that missed it was wrong.
-    named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
-    seen = {"source": _LISTING, "at": _after(latest, started), "manifest": _kept(manifest)} | _explained(baseline)
-    _, new = named.versions.get_or_create(uid=uid, resource_version=resource_version, deletion=False, defaults=seen)
-    if not new and latest is not None and latest.deletion and latest.at < started - _CLOCKS_DIFFER:
-        # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
-        named.versions.create(uid=uid, **seen)
-    _settle(named, named.latest())
-
-
-def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:
-    named.versions.create(
-        source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True, **_explained(baseline)
-    )
-    _settle(named, named.latest())
-
-
-def _explained(baseline: bool) -> Manifest:
-    """Return the fields of a version that needs no event to explain it, where it is part of the baseline."""
-    return {"explanation": AccessVersion.Explanation.BASELINE if baseline else ""}
-
-
-def _after(latest: AccessVersion | None, at: datetime) -> datetime:
-    """Return the time, but later than the newest version: the cluster's clock may be ahead of ours."""
-    return at if latest is None else max(at, latest.at + timedelta(microseconds=1))

@@ -1,6 +1,6 @@
 """Does an audit event explain every role and binding that the cluster has? Where none does, an alert opens.
 
-`inventory.refresh` records what a listing shows and no event told; here each such version is judged once, after a
+`listing.refresh` records what a listing shows and no event told; here each such version is judged once, after a
 grace for events that are still on their way, or that wait in the inbox.
 """
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from alerts import tasks
 from alerts.models import AccessVersion, Batch, Cluster
-from alerts.services import inbox, inventory, reconciliation
+from alerts.services import inbox, listing, reconciliation
 from alerts.views.request import Request
 
 DAMAGED_SHOWN = 50
@@ -56,7 +56,7 @@ def _canaries(cluster: Cluster) -> dict[str, Any]:
     return {
         "canary": cluster.canaries.order_by("-sent_at").first(),
         "heard": cluster.canaries.filter(seen_at__isnull=False).order_by("-seen_at").first(),
-        "listable": inventory.listable().filter(pk=cluster.pk).exists(),
+        "listable": listing.listable().filter(pk=cluster.pk).exists(),
     }
 
 

@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from alerts.models import AccessVersion, Cluster
-from alerts.services import inbox, intake, inventory, reconciliation, stream
+from alerts.services import inbox, intake, listing, reconciliation, stream
 from tests.cluster.conftest import APIServer
 from tests.cluster.scenarios import APPLY, GET_PODS, ROLES, role
 from tests.unit.audit.events import event_list
@@ -28,7 +28,7 @@ def connect(cluster: Cluster, api_server: APIServer) -> Cluster:
     cluster.set_api_token(api_server.tokens["admin"])
     cluster.last_event_at = timezone.now()
     cluster.save()
-    assert inventory.refresh(cluster), cluster.inventory_error
+    assert listing.refresh(cluster), cluster.inventory_error
     return cluster
 
 
@@ -49,7 +49,7 @@ def take_in(cluster: Cluster, *events: dict[str, Any]) -> None:
 
 def opened(cluster: Cluster) -> list[str]:
     """List the cluster, and return the titles of the alerts that open when the grace is over."""
-    assert inventory.refresh(cluster), cluster.inventory_error
+    assert listing.refresh(cluster), cluster.inventory_error
     with time_machine.travel(timezone.now() + reconciliation.grace() + timedelta(seconds=1)):
         return sorted(alert.title for alert in reconciliation.reconcile(cluster))
 

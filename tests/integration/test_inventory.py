@@ -2,60 +2,14 @@ import itertools
 from typing import Any
 
 import pytest
-import time_machine
 
 from alerts.audit.decode import decode
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Batch, Cluster
 from alerts.rbac import Request, RoleRef
 from alerts.services import inbox, intake, inventory
 from tests.conftest import RECORDINGS
-from tests.integration.conftest import Live
-from tests.unit.audit.events import RULES, UID, creation, decoded, event_list, metadata_only, role
-
-RBAC = {"apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1"}
-ADDRESS = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reader"
-MORE = [*RULES, {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-STATUS = {"kind": "Status", "status": "Success", "details": {"name": "reader", "uid": UID}}
-
-
-def at(second: int) -> dict[str, str]:
-    return {"requestReceivedTimestamp": f"2026-11-23T18:00:{second:02}.000000Z"}
-
-
-def change(second: int, version: str, rules: list[Any] = MORE, **changes: Any) -> dict[str, Any]:
-    fields = {
-        "verb": "patch",
-        "requestURI": ADDRESS,
-        "responseStatus": {"code": 200},
-        "requestObject": [{"op": "replace", "path": "/rules", "value": rules}],
-        "responseObject": role(resourceVersion=version) | {"rules": rules},
-    }
-    return creation(**(fields | at(second) | changes))
-
-
-def deletion(second: int, **changes: Any) -> dict[str, Any]:
-    fields = {
-        "verb": "delete",
-        "requestURI": ADDRESS,
-        "responseStatus": {"code": 200},
-        "requestObject": None,
-        "responseObject": STATUS,
-    }
-    return creation(**(fields | at(second) | changes))
-
-
-def take_in(cluster: Cluster, *events: dict[str, Any]) -> None:
-    batch, _ = inbox.store_leased(cluster, event_list(*events))
-    assert not intake.examine(batch).error
-
-
-def reader() -> AccessObject:
-    return AccessObject.objects.get(name="reader")
-
-
-def history() -> list[tuple[str, str, bool]]:
-    versions = reader().versions.order_by("at", "pk")
-    return [(version.uid, version.resource_version, version.deletion) for version in versions]
+from tests.integration.reader import ADDRESS, MORE, RBAC, at, change, deletion, history, reader, take_in
+from tests.unit.audit.events import RULES, UID, creation, decoded, metadata_only, role
 
 
 def test_a_created_role_has_its_first_version(cluster: Cluster) -> None:
@@ -210,105 +164,3 @@ def test_every_recorded_write_becomes_a_version_once(cluster: Cluster) -> None:
     assert Batch.objects.filter(state="done").count() == 6
     assert len(written) > 20
     assert AccessVersion.objects.filter(manifest__isnull=False).count() == len(written)
-
-
-# Listings of a live cluster
-
-
-def test_without_a_connection_a_refresh_says_what_is_missing(cluster: Cluster) -> None:
-    assert not inventory.refresh(cluster)
-    cluster.refresh_from_db()
-    assert cluster.inventory_error == "Rolecall has no API address for cluster prod-eu."
-    assert cluster.inventory_at is None
-
-
-def test_a_listing_brings_what_no_event_told(cluster: Cluster, live: Live) -> None:
-    live.manifests = [role(managedFields=[{"manager": "helm"}])]
-    assert inventory.refresh(cluster)
-    version = reader().latest()
-    assert version is not None
-    assert (version.source, version.resource_version, version.event) == ("listing", "4711", None)
-    assert version.manifest is not None
-    assert "managedFields" not in version.manifest["metadata"]
-    cluster.refresh_from_db()
-    assert cluster.inventory_at is not None
-    assert cluster.inventory_error == ""
-
-
-def test_a_listing_that_finds_nothing_new_writes_nothing(cluster: Cluster, live: Live) -> None:
-    take_in(cluster, creation())
-    live.manifests = [role()]
-    inventory.refresh(cluster)
-    inventory.refresh(cluster)
-    assert [version.source for version in reader().versions.all()] == ["event"]
-
-
-def test_what_a_listing_misses_is_gone(cluster: Cluster, live: Live) -> None:
-    take_in(cluster, creation())
-    inventory.refresh(cluster)
-    assert history()[-1] == (UID, "", True)
-    assert reader().deleted_at is not None
-    inventory.refresh(cluster)
-    assert len(history()) == 2
-
-
-def test_the_event_behind_what_a_listing_saw_takes_its_place(cluster: Cluster, live: Live) -> None:
-    live.manifests = [role()]
-    inventory.refresh(cluster)
-    live.manifests = []
-    inventory.refresh(cluster)
-    take_in(cluster, creation(**at(1)), deletion(2))
-    found = [(version.source, version.at.second, version.deletion) for version in reader().versions.order_by("at")]
-    assert found == [("event", 1, False), ("event", 2, True)]
-
-
-def test_a_listing_after_a_cluster_s_fast_clock_is_still_the_newest(cluster: Cluster, live: Live) -> None:
-    with time_machine.travel("2026-11-23T17:00:00Z", tick=False):
-        take_in(cluster, creation(**at(1)))
-        inventory.refresh(cluster)
-    assert reader().deleted_at is not None
-
-
-def test_what_came_back_after_a_listing_missed_it_stands_again(cluster: Cluster, live: Live) -> None:
-    take_in(cluster, creation())
-    inventory.refresh(cluster)
-    live.manifests = [role()]
-    inventory.refresh(cluster)
-    assert reader().deleted_at is None
-    assert history() == [(UID, "4711", False)]
-
-
-def test_a_role_written_while_the_listing_ran_is_not_taken_for_gone(
-    cluster: Cluster, live: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    take_in(cluster, creation(**at(1)))
-
-    def meanwhile(kind: str) -> list[dict[str, Any]]:
-        if kind == "ClusterRole":
-            take_in(cluster, change(2, "4712"))
-        return []
-
-    monkeypatch.setattr(live, "list_all", meanwhile)
-    inventory.refresh(cluster)
-    assert reader().deleted_at is None
-
-
-def test_a_failing_cluster_says_so_and_loses_nothing(cluster: Cluster) -> None:
-    take_in(cluster, creation())
-    cluster.api_address, cluster.readable, cluster.private_address_allowed = "https://127.0.0.1:1", True, True
-    cluster.set_api_token("token")
-    cluster.save()
-    assert not inventory.refresh(cluster)
-    cluster.refresh_from_db()
-    assert "127.0.0.1:1" in cluster.inventory_error
-    assert reader().deleted_at is None
-
-
-def test_clusters_that_were_never_listed_are_due(cluster: Cluster) -> None:
-    assert not inventory.listable().exists()
-    cluster.api_address, cluster.readable = "https://127.0.0.1:1", True
-    cluster.save()
-    assert inventory.never_listed().get() == cluster
-    inventory.refresh(cluster)
-    assert not inventory.never_listed().exists()
-    assert inventory.listable().get() == cluster

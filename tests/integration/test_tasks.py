@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from alerts import tasks
 from alerts.models import AccessObject, AccessVersion, Alert, Batch, Cluster
-from alerts.services import inbox, intake, inventory, investigation, reconciliation
+from alerts.services import inbox, intake, listing, investigation, reconciliation
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.unit.audit.events import creation, event_list, role
@@ -108,7 +108,7 @@ def test_after_a_listing_what_no_event_told_is_looked_for(
 ) -> None:
     cluster.api_address, cluster.readable = "https://127.0.0.1:1", True
     cluster.save()
-    monkeypatch.setattr(inventory, "refresh", lambda _: True)
+    monkeypatch.setattr(listing, "refresh", lambda _: True)
     tasks.refresh_inventory(cluster.pk)
     assert woken == [("reconcile", cluster.pk)]
 

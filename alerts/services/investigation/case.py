@@ -12,7 +12,7 @@ from alerts import detections, rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster, KnownActor
-from alerts.services import evidence, inventory, known_actors
+from alerts.services import evidence, inventory, known_actors, listing
 from alerts.services.investigation.acts import who
 from alerts.services.investigation.findings import Findings
 from alerts.services.kept import event_of
@@ -288,7 +288,7 @@ def _refreshed(cluster: Cluster) -> str:
     fresh = cluster.inventory_at is not None and timezone.now() - cluster.inventory_at < _LISTING_HOLDS
     if fresh and not cluster.inventory_error:
         return ""
-    return "" if inventory.refresh(cluster) else cluster.inventory_error
+    return "" if listing.refresh(cluster) else cluster.inventory_error
 
 
 def readable(cluster: Cluster) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from alerts.models import Alert, Cluster
-from alerts.services import inventory, reconciliation
+from alerts.services import listing, reconciliation
 from tests.integration.conftest import Live
 from tests.unit.audit.events import role
 
@@ -29,7 +29,7 @@ def listed(cluster: Cluster, clock: time_machine.Traveller, live: Live) -> Liste
 
     def run(*manifests: dict[str, Any], wait: bool = True) -> list[Alert]:
         live.manifests = manifests
-        assert inventory.refresh(cluster)
+        assert listing.refresh(cluster)
         if wait:
             clock.shift(reconciliation.grace() + timedelta(seconds=1))
         return reconciliation.reconcile(cluster)

@@ -1,0 +1,111 @@
+"""What a listing of a live cluster adds to what its events told."""
+
+from typing import Any
+
+import pytest
+import time_machine
+
+from alerts.models import Cluster
+from alerts.services import listing
+from tests.integration.conftest import Live
+from tests.integration.reader import at, change, deletion, history, reader, take_in
+from tests.unit.audit.events import UID, creation, role
+
+
+def test_without_a_connection_a_refresh_says_what_is_missing(cluster: Cluster) -> None:
+    assert not listing.refresh(cluster)
+    cluster.refresh_from_db()
+    assert cluster.inventory_error == "Rolecall has no API address for cluster prod-eu."
+    assert cluster.inventory_at is None
+
+
+def test_a_listing_brings_what_no_event_told(cluster: Cluster, live: Live) -> None:
+    live.manifests = [role(managedFields=[{"manager": "helm"}])]
+    assert listing.refresh(cluster)
+    version = reader().latest()
+    assert version is not None
+    assert (version.source, version.resource_version, version.event) == ("listing", "4711", None)
+    assert version.manifest is not None
+    assert "managedFields" not in version.manifest["metadata"]
+    cluster.refresh_from_db()
+    assert cluster.inventory_at is not None
+    assert cluster.inventory_error == ""
+
+
+def test_a_listing_that_finds_nothing_new_writes_nothing(cluster: Cluster, live: Live) -> None:
+    take_in(cluster, creation())
+    live.manifests = [role()]
+    listing.refresh(cluster)
+    listing.refresh(cluster)
+    assert [version.source for version in reader().versions.all()] == ["event"]
+
+
+def test_what_a_listing_misses_is_gone(cluster: Cluster, live: Live) -> None:
+    take_in(cluster, creation())
+    listing.refresh(cluster)
+    assert history()[-1] == (UID, "", True)
+    assert reader().deleted_at is not None
+    listing.refresh(cluster)
+    assert len(history()) == 2
+
+
+def test_the_event_behind_what_a_listing_saw_takes_its_place(cluster: Cluster, live: Live) -> None:
+    live.manifests = [role()]
+    listing.refresh(cluster)
+    live.manifests = []
+    listing.refresh(cluster)
+    take_in(cluster, creation(**at(1)), deletion(2))
+    found = [(version.source, version.at.second, version.deletion) for version in reader().versions.order_by("at")]
+    assert found == [("event", 1, False), ("event", 2, True)]
+
+
+def test_a_listing_after_a_cluster_s_fast_clock_is_still_the_newest(cluster: Cluster, live: Live) -> None:
+    with time_machine.travel("2026-11-23T17:00:00Z", tick=False):
+        take_in(cluster, creation(**at(1)))
+        listing.refresh(cluster)
+    assert reader().deleted_at is not None
+
+
+def test_what_came_back_after_a_listing_missed_it_stands_again(cluster: Cluster, live: Live) -> None:
+    take_in(cluster, creation())
+    listing.refresh(cluster)
+    live.manifests = [role()]
+    listing.refresh(cluster)
+    assert reader().deleted_at is None
+    assert history() == [(UID, "4711", False)]
+
+
+def test_a_role_written_while_the_listing_ran_is_not_taken_for_gone(
+    cluster: Cluster, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(cluster, creation(**at(1)))
+
+    def meanwhile(kind: str) -> list[dict[str, Any]]:
+        if kind == "ClusterRole":
+            take_in(cluster, change(2, "4712"))
+        return []
+
+    monkeypatch.setattr(live, "list_all", meanwhile)
+    listing.refresh(cluster)
+    assert reader().deleted_at is None
+
+
+def test_a_failing_cluster_says_so_and_loses_nothing(cluster: Cluster) -> None:
+    take_in(cluster, creation())
+    cluster.api_address, cluster.readable, cluster.private_address_allowed = "https://127.0.0.1:1", True, True
+    cluster.set_api_token("token")
+    cluster.save()
+    assert not listing.refresh(cluster)
+    cluster.refresh_from_db()
+    assert "127.0.0.1:1" in cluster.inventory_error
+    assert reader().deleted_at is None
+
+
+def test_clusters_that_were_never_listed_are_due(cluster: Cluster) -> None:
+    assert not listing.listable().exists()
+    cluster.api_address, cluster.readable = "https://127.0.0.1:1", True
+    cluster.save()
+    assert listing.never_listed().get() == cluster
+    listing.refresh(cluster)
+    assert not listing.never_listed().exists()
+    assert listing.listable().get() == cluster
