@@ -1,6 +1,9 @@
 """What a cluster's API lists: versions of its roles and bindings that no event told, and objects that are gone."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -12,9 +15,12 @@ from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
 from alerts.services import connection, inventory
+from alerts.services.holding import Holding
 
 _LISTING = AccessVersion.Source.LISTING
-_NAME = ("kind", "namespace", "name")
+_NAME = ("object__kind", "object__namespace", "object__name")
+# Objects held and recorded in one step, of which SQLite takes up to 32,766 in one statement.
+_AT_ONCE = 2000
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
@@ -33,7 +39,7 @@ def refresh(cluster: Cluster) -> bool:
 
     Returns whether the cluster answered; where it did not, Cluster.inventory_error says why.
     """
-    started, before = timezone.now(), _standing(cluster)
+    started, standing = timezone.now(), _standing(cluster)
     try:
         with connection.connect(cluster) as api:
             listed = [manifest for kind in RBAC_KINDS for manifest in api.list_all(kind)]
@@ -41,63 +47,109 @@ def refresh(cluster: Cluster) -> bool:
         Cluster.objects.filter(pk=cluster.pk).update(inventory_error=str(error))
         cluster.inventory_error = str(error)
         return False
+    seen = {inventory.name_of(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
+    differing = [name for name in standing.keys() | seen.keys() if not _shows(seen.get(name), standing.get(name))]
     with transaction.atomic():
         first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
-        seen = {inventory.name_of(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
-        held = AccessObject.hold(cluster, before.keys() | seen.keys())
-        for name, manifest in seen.items():
-            _take_over(held[name], manifest, started, baseline=first)
-        for name in before.keys() - seen.keys():
-            named = held[name]
-            latest = named.latest()
-            # Written since the listing began, it may have been made again after it.
-            if latest is not None and latest.pk == before[name]:
-                _miss(named, latest, started, baseline=first)
+        # What was there before anybody looked needs no event to explain it.
+        explanation = AccessVersion.Explanation.BASELINE if first else ""
+        # In the order in which everybody holds them.
+        for names in batched(sorted(differing, key=lambda name: AccessObject.digest_of(*name)), _AT_ONCE):
+            new = _unknown(cluster, {name: seen.get(name) for name in names}, standing, started)
+            _store(new, explanation)
         Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
 
 
-def _standing(cluster: Cluster) -> dict[Name, int]:
-    """Return the objects believed to exist, each with the key of its newest version."""
-    newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk")
-    objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None)
-    found = objects.annotate(newest=Subquery(newest.values("pk")[:1])).values_list(*_NAME, "newest")
-    return {(kind, namespace, name): key for kind, namespace, name, key in found if key is not None}
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The newest version of an object, before its cluster is listed."""
+
+    pk: int
+    uid: str
+    resource_version: str
+    deletion: bool
 
 
-def _take_over(named: AccessObject, manifest: inventory.Manifest, started: datetime, *, baseline: bool) -> None:
-    """Record a listed object's version unless it is known.
+def _standing(cluster: Cluster) -> dict[Name, _Standing]:
+    """Return how each object stands that is believed to exist.
 
-    `baseline` says that nothing was listed before: what there is needs no event to explain it.
+    Nothing is held for it: of most objects a listing shows what was known, and nobody has to wait for those.
     """
+    newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
+    objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None).annotate(newest=Subquery(newest))
+    versions = AccessVersion.objects.filter(pk__in=objects.values("newest")).order_by()
+    found = versions.values_list(*_NAME, "pk", "uid", "resource_version", "deletion")
+    return {(kind, namespace, name): _Standing(*version) for kind, namespace, name, *version in found}
+
+
+def _shows(manifest: inventory.Manifest | None, version: _Standing | AccessVersion | None) -> bool:
+    """Tell whether a listed object is of this very version."""
+    if manifest is None or version is None or version.deletion:
+        return False
+    return _identity(manifest) == (version.uid, version.resource_version)
+
+
+def _identity(manifest: inventory.Manifest) -> tuple[str, str]:
     metadata = metadata_of(manifest)
-    uid, resource_version = inventory.identity(metadata, "uid"), inventory.identity(metadata, "resourceVersion")
-    latest = named.latest()
-    if latest is not None and (latest.uid, latest.resource_version, latest.deletion) == (uid, resource_version, False):
-        return
+    return inventory.identity(metadata, "uid"), inventory.identity(metadata, "resourceVersion")
+
+
+def _unknown(
+    cluster: Cluster,
+    listed: Mapping[Name, inventory.Manifest | None],
+    standing: Mapping[Name, _Standing],
+    started: datetime,
+) -> list[AccessVersion]:
+    """Hold these objects, and return the versions of them that a listing showed, None for missing, and nobody knew."""
+    held = Holding(
+        cluster, {name: {_identity(manifest)[1]} if manifest else set() for name, manifest in listed.items()}
+    )
+    found = []
+    for name, manifest in listed.items():
+        named, latest = held[name], held.newest(held[name])
+        if manifest is not None and not _shows(manifest, latest):
+            found += _appeared(held, named, manifest, started)
+        # Written since the listing began, it may have been made again after it.
+        elif manifest is None and latest is not None and latest.pk == standing[name].pk:
+            found.append(AccessVersion(object=named, at=_after(latest, started), uid=latest.uid, deletion=True))
+    return found
+
+
+def _appeared(
+    held: Holding, named: AccessObject, manifest: inventory.Manifest, started: datetime
+) -> list[AccessVersion]:
+    """Return the version that a listed object is of, unless it is recorded."""
+    latest, (uid, resource_version) = held.newest(named), _identity(manifest)
+    version = AccessVersion(
+        object=named,
+        at=_after(latest, started),
+        uid=uid,
+        resource_version=resource_version,
+        manifest=inventory.recorded(manifest),
+    )
+    if latest is None:
+        return [version]
     # An earlier listing that missed it was wrong.
     named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
-    seen = {"source": _LISTING, "at": _after(latest, started), "manifest": inventory.recorded(manifest)} | _explained(
-        baseline
-    )
-    _, new = named.versions.get_or_create(uid=uid, resource_version=resource_version, deletion=False, defaults=seen)
-    if not new and latest is not None and latest.deletion and latest.at < started - _CLOCKS_DIFFER:
+    if not held.may_have(named, uid, resource_version):
+        return [version]
+    if latest.deletion and latest.at < started - _CLOCKS_DIFFER:
         # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
-        named.versions.create(uid=uid, **seen)
+        version.resource_version = ""
+        return [version]
     inventory.settle(named, named.latest())
+    return []
 
 
-def _miss(named: AccessObject, latest: AccessVersion, started: datetime, *, baseline: bool) -> None:
-    named.versions.create(
-        source=_LISTING, at=_after(latest, started), uid=latest.uid, deletion=True, **_explained(baseline)
-    )
-    inventory.settle(named, named.latest())
-
-
-def _explained(baseline: bool) -> inventory.Manifest:
-    """Return the fields of a version that needs no event to explain it, where it is part of the baseline."""
-    return {"explanation": AccessVersion.Explanation.BASELINE if baseline else ""}
+def _store(versions: list[AccessVersion], explanation: str) -> None:
+    """Store what a listing showed: each is the newest version of its object."""
+    for version in versions:
+        version.source, version.explanation = _LISTING, explanation
+    AccessVersion.objects.bulk_create(versions)
+    for version in versions:
+        inventory.settle(version.object, version)
 
 
 def _after(latest: AccessVersion | None, at: datetime) -> datetime:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from pytest_django import DjangoAssertNumQueries
 
-from alerts.models import Cluster
+from alerts.models import AccessVersion, Cluster
 from alerts.services import listing
 from tests.integration.conftest import Live
 from tests.integration.reader import at, change, deletion, history, reader, take_in
@@ -109,3 +110,18 @@ def test_clusters_that_were_never_listed_are_due(cluster: Cluster) -> None:
     listing.refresh(cluster)
     assert not listing.never_listed().exists()
     assert listing.listable().get() == cluster
+
+
+def test_however_many_objects_there_are_a_listing_of_what_is_known_holds_none_of_them(
+    cluster: Cluster, live: Live, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(listing, "_AT_ONCE", 7)
+    live.manifests = [role(name=f"reader-{number}", uid=f"{number}") for number in range(30)]
+    assert listing.refresh(cluster)
+    assert AccessVersion.objects.filter(source="listing", explanation="baseline", object__deleted_at=None).count() == 30
+    with django_assert_max_num_queries(6) as asked:
+        assert listing.refresh(cluster)
+    assert not [query for query in asked.captured_queries if "UPDATE" in query["sql"] and "access" in query["sql"]]
+    live.manifests = live.manifests[:-1]
+    assert listing.refresh(cluster)
+    assert [version.object.name for version in AccessVersion.objects.filter(deletion=True)] == ["reader-29"]

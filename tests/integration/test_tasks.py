@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from alerts import tasks
 from alerts.models import AccessObject, AccessVersion, Alert, Batch, Cluster
-from alerts.services import inbox, intake, listing, investigation, reconciliation
+from alerts.services import inbox, intake, investigation, listing, reconciliation
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.unit.audit.events import creation, event_list, role
