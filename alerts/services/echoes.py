@@ -13,7 +13,7 @@ from alerts import rbac
 from alerts.audit.event import RBAC_GROUP
 from alerts.detections.writes import AGGREGATION_CONTROLLER, CONTROLLER_MANAGER
 from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
-from alerts.services.knowledge import Knowledge
+from alerts.services import inventory
 
 FOLLOWS = timedelta(minutes=1)
 _CONTROLLERS = (AGGREGATION_CONTROLLER, CONTROLLER_MANAGER)
@@ -21,7 +21,7 @@ _VERBS = ("update", "patch")
 _CAUSES = ("cluster_role_created", "role_widened", "role_aggregated", "role_deleted")
 
 
-def attribute(cluster: Cluster, rows: Iterable[AuditEvent], opened: Iterable[Alert], known: Knowledge) -> None:
+def attribute(cluster: Cluster, rows: Iterable[AuditEvent], opened: Iterable[Alert]) -> None:
     """Put the controller's writes near these events and alerts to the alerts that caused them.
 
     Belongs into the transaction that records both.
@@ -42,8 +42,9 @@ def attribute(cluster: Cluster, rows: Iterable[AuditEvent], opened: Iterable[Ale
         object__kind="ClusterRole",
         happened_at__range=near,
     )
+    access = inventory.aggregated(cluster)
     for alert, happened_at, name, labels in causes.values_list("pk", "happened_at", "object__name", _labels()):
-        fed = _fed(name, labels, known.access())
+        fed = _fed(name, labels, access)
         pairs |= {(alert, row) for row, to, at in written if to in fed and timedelta() <= at - happened_at <= FOLLOWS}
     _put(pairs)
 

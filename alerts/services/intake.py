@@ -122,7 +122,7 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
         known.hold(each.event for each in stored)
         watched = bool(stored) and tripwire.waits(cluster)
         opened = [alert for each in stored for alert in _take_in(each, known, told, watched=watched)]
-        echoes.attribute(cluster, [each.row for each in stored], opened, known)
+        echoes.attribute(cluster, [each.row for each in stored], opened)
         opened += [alert for batch, reading in readings for alert in _keep_damaged(batch, reading.decoded.damaged)]
         stream.hear(cluster, [audit_id for _, reading in readings for audit_id in reading.canaries])
         investigation.mark_due(cluster, "".join(reading.mentioned for _, reading in readings))

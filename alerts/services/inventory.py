@@ -184,8 +184,21 @@ def access(cluster: Cluster, at: datetime | None = None) -> rbac.Access:
     Where only the newest version of an object is unknown, the one before it stands. What no API server would accept is
     left out.
     """
+    return _access(_standing(cluster, at))
+
+
+def aggregated(cluster: Cluster) -> rbac.Access:
+    """Return the aggregated ClusterRoles alone: all that is needed to tell what feeds which of them."""
+    roles = _standing(cluster).filter(object__kind=AccessObject.Kind.CLUSTER_ROLE)
+    return _access(roles.filter(manifest__aggregationRule__isnull=False))
+
+
+def _standing(cluster: Cluster, at: datetime | None = None) -> QuerySet[AccessVersion]:
     objects = AccessObject.objects.filter(cluster=cluster).annotate(newest=Subquery(_newest(at).values("pk")[:1]))
-    versions = AccessVersion.objects.filter(pk__in=objects.values("newest"), deletion=False)
+    return AccessVersion.objects.filter(pk__in=objects.values("newest"), deletion=False).order_by()
+
+
+def _access(versions: QuerySet[AccessVersion]) -> rbac.Access:
     found = [each for manifest in versions.values_list("manifest", flat=True) for each in _read(manifest)]
     return rbac.Access(
         [each for each in found if isinstance(each, rbac.Role)],

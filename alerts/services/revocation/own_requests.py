@@ -34,7 +34,8 @@ def ours(cluster: Cluster, event: Event, *, kind: str) -> bool:
         undone = undos.filter(pk=_number(event.audit_id, UNDO)).first()
         uid = metadata_of(event.response).get("uid")
         return undone is not None and any(each["key"] == key and each["uid"] == uid for each in undone.results)
-    found = Revocation.objects.filter(pk=_number(event.audit_id, AUDIT_ID), alert__cluster=cluster).first()
+    number = _number(event.audit_id, AUDIT_ID)
+    found = Revocation.objects.filter(pk=number, alert__cluster=cluster).first() if number else None
     return (
         found is not None
         and event.actor == found.effects.get("ourselves")
