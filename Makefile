@@ -3,7 +3,7 @@
 UV_VERSION := 0.13.9
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest -n 3 --dist loadgroup
+PYTEST := $(PYTHON) -m pytest -n 4 --dist loadgroup
 PORT ?=
 on_port := $(if $(PORT),--port $(PORT))
 # Runs a command and shows what it said only if it failed.

@@ -34,8 +34,8 @@ class ActivityManager(models.Manager["Activity"]):
         with transaction.atomic():
             if alert is not None:
                 # Two records at once would claim the same predecessor.
-                Alert.objects.select_for_update().only("pk").get(pk=alert.pk)
-            last = self.select_for_update().filter(alert=alert).order_by("-pk").first()
+                Alert.objects.select_for_update().values_list("pk").get(pk=alert.pk)
+            digests = self.select_for_update().filter(alert=alert).order_by("-pk").values_list("digest", flat=True)
             record = Activity(
                 kind=kind,
                 summary=summary,
@@ -43,7 +43,7 @@ class ActivityManager(models.Manager["Activity"]):
                 alert=alert,
                 cluster=cluster or (alert.cluster if alert else None),
                 detail=detail or {},
-                previous_digest=last.digest if last else "",
+                previous_digest=digests.first() or "",
             )
             record.digest = record.computed_digest()
             record.save(force_insert=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -26,22 +28,8 @@ def open_alert(
     transaction that stores what causes it.
     """
     happened_at = row.at if row is not None else at or timezone.now()
-    namespace, name = storable(finding.namespace), storable(finding.name)
     alert, new = Alert.objects.get_or_create(
-        cluster=cluster,
-        fingerprint=finding.fingerprint,
-        defaults={
-            "detection": finding.detection,
-            "title": storable(finding.title),
-            "attempted": finding.attempted,
-            "object": AccessObject.named(cluster, finding.kind, namespace, name) if name and finding.kind else None,
-            "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
-            "actor": storable(finding.actor),
-            "happened_at": happened_at,
-            "historical": happened_at < timezone.now() - timedelta(hours=settings.HISTORY_HOURS),
-            "score": _PROVISIONAL_SCORE,
-            **folding.marks(finding.event, attempted=finding.attempted),
-        },
+        cluster=cluster, fingerprint=finding.fingerprint, defaults=_fields(cluster, finding, happened_at)
     )
     if not new:
         more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
@@ -56,6 +44,29 @@ def open_alert(
     detail = {"event": row.sha256} if row is not None else {}
     Activity.objects.record("opened", "opened the alert", by=None, alert=alert, detail=detail)
     return alert, True
+
+
+def _fields(cluster: Cluster, finding: Finding, happened_at: datetime) -> dict[str, Any]:
+    """Return what a new alert says of its finding."""
+    return {
+        "detection": finding.detection,
+        "title": storable(finding.title),
+        "attempted": finding.attempted,
+        # Asked only where there is no such alert yet.
+        "object": partial(_object, cluster, finding),
+        "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
+        "actor": storable(finding.actor),
+        "happened_at": happened_at,
+        "historical": happened_at < timezone.now() - timedelta(hours=settings.HISTORY_HOURS),
+        "score": _PROVISIONAL_SCORE,
+        **folding.marks(finding.event, attempted=finding.attempted),
+    }
+
+
+def _object(cluster: Cluster, finding: Finding) -> AccessObject | None:
+    """Return the role or binding that a finding is about, None where it is about none."""
+    namespace, name = storable(finding.namespace), storable(finding.name)
+    return AccessObject.named(cluster, finding.kind, namespace, name) if name and finding.kind else None
 
 
 def add_event(alert: Alert, row: AuditEvent) -> bool:
