@@ -37,6 +37,14 @@ def test_it_finds_what_an_actor_did_what_a_role_allowed_and_who_wrote_it(as_vic:
     assert "ci-deployer" in written
 
 
+def test_a_rehearsal_is_not_taken_for_a_deed(as_vic: Client, cluster: Cluster) -> None:
+    take_in_recordings(cluster, "binding-to-admin")
+    rehearsed = search(as_vic, object="never-made", resource="clusterroles")
+    assert rows(rehearsed) == 1
+    assert "dry run" in rehearsed
+    assert "dry run" not in search(as_vic, object="system-health", resource="clusterrolebindings")
+
+
 def test_asked_for_nothing_it_shows_the_form_alone(as_vic: Client, history: Cluster) -> None:
     assert 'id="results"' not in search(as_vic)
     assert 'id="results"' not in search(as_vic, since="2026-01-01T00:00")
