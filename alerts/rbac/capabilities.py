@@ -1,7 +1,8 @@
 """Which dangerous capabilities a set of rules gives, each with the request and rule that prove it."""
 
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 
 from alerts.rbac.actions import AUTHENTICATION, NAMELESS_VERBS, Action, Universe
 from alerts.rbac.boxes import Box
@@ -42,6 +43,15 @@ def _bit(action: Action) -> int:
     return 1 << _universe().actions.index(action)
 
 
+@cache
+def _needed() -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Return the actions of every need of every way to have a capability, by its id, as bits."""
+    return {
+        capability.id: tuple(tuple(reduce(or_, map(_bit, need)) for need in way.needs) for way in capability.ways)
+        for capability in CAPABILITIES
+    }
+
+
 def held(rules: Rules, scope: str = "") -> tuple[Held, ...]:
     """Return the capabilities that rules give, worst first.
 
@@ -53,6 +63,15 @@ def held(rules: Rules, scope: str = "") -> tuple[Held, ...]:
     if "everything" in found and not found["everything"].names:
         found = {key: one for key, one in found.items() if key not in WILDCARDS}
     return tuple(sorted(found.values(), key=lambda one: (-one.base, not one.complete, one.capability.number)))
+
+
+def given(rules: Rules, capabilities: Iterable[Capability]) -> frozenset[str]:
+    """Return the ids of those of the capabilities that rules give in the whole cluster.
+
+    It looks for no others, so for few of them it takes less than `held`. Raises InvalidRules.
+    """
+    probe = _Probe(parse(rules), "")
+    return frozenset(capability.id for capability in capabilities if probe.worst(capability) is not None)
 
 
 class _Probe:
@@ -70,13 +89,18 @@ class _Probe:
             self._name += "x"
 
     def worst(self, capability: Capability) -> Held | None:
-        ways = [found for way in capability.ways if (found := self._way(capability, way)) is not None]
-        ways += self._special(capability)
-        return max(ways, key=_weight, default=None)
+        return max((*self._ordinary(capability), *self._special(capability)), key=_weight, default=None)
 
-    def _way(self, capability: Capability, way: Way) -> Held | None:
-        if way.namespaces and self.scope and self.scope not in way.namespaces:
-            return None
+    def _ordinary(self, capability: Capability) -> Iterator[Held]:
+        """Yield every way in which fixed requests tell that the rules give it."""
+        permitted = self.unrestricted | self.named
+        for way, needed in zip(capability.ways, _needed()[capability.id], strict=True):
+            elsewhere = way.namespaces and self.scope and self.scope not in way.namespaces
+            if not elsewhere and all(permitted & bits for bits in needed):
+                yield self._proven(capability, way)
+
+    def _proven(self, capability: Capability, way: Way) -> Held:
+        """Prove a way to have a capability, of each of whose needs the rules permit an action."""
         proofs: list[Proof] = []
         names: list[str] = []
         limited = powerful = False
@@ -86,8 +110,6 @@ class _Probe:
                 proofs.append(self._proof(action, self._name))
                 continue
             named = [one for one in need if self.named & _bit(one)]
-            if not named:
-                return None
             limited, allowed = True, self._names(named)
             powerful = powerful or not way.powerful.isdisjoint(allowed)
             names += allowed
@@ -109,8 +131,7 @@ class _Probe:
 
     def worst_base(self) -> int:
         """Return the weight of the worst capability that fixed requests tell."""
-        ways = (self._way(capability, way) for capability in CAPABILITIES for way in capability.ways)
-        return max((found.base for found in ways if found is not None), default=0)
+        return max((found.base for capability in CAPABILITIES for found in self._ordinary(capability)), default=0)
 
     def _permitted(self, actions: Iterable[Action], bits: int) -> Action | None:
         return next((action for action in actions if bits & _bit(action)), None)
@@ -167,10 +188,11 @@ class _Probe:
                 continue
             unlimited = self._allowing(action, self._name) is not None
             name = self._name if unlimited else next(iter(self._names([action])), None)
+            if name is None:
+                continue
             prefix = f"{IMPERSONATE_ON}{mode}:"
             done = RuleSet(tuple(_stripped(rule, prefix) for rule in self.rules.rules))
-            target = next(iter(done.boxes), None)
-            if name is None or target is None:
+            if next(iter(done.boxes), None) is None:
                 continue
             worst = _Probe(done, self.scope).worst_base()
             proofs = (self._proof(action, name), self._impersonating(done, prefix))

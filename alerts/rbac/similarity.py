@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from alerts.rbac.actions import Universe, known
-from alerts.rbac.capabilities import held
+from alerts.rbac.capabilities import given, held
 from alerts.rbac.comparison import Comparison, Part, compare
 from alerts.rbac.coverage import covers
 from alerts.rbac.defaults import default_roles
@@ -135,6 +135,10 @@ def rare[Key: Hashable](rules: Rules, peers: Mapping[Key, Rules]) -> tuple[str, 
 
     Leave default roles and the role itself out of `peers`.
     """
-    others = {one.id for peer in peers.values() for one in held(peer)}
+    left = [one.capability for one in held(rules)]
+    for peer in peers.values():
+        # What somebody else has is looked for no further.
+        found = given(peer, left) if left else ()
+        left = [capability for capability in left if capability.id not in found]
     among = f"none of {len(peers)} other roles here is capable of it" if peers else "there are no other roles here"
-    return tuple(f"{one.capability.title}: {among}" for one in held(rules) if one.id not in others)
+    return tuple(f"{capability.title}: {among}" for capability in left)

@@ -70,3 +70,4 @@ def test_what_no_other_role_is_capable_of_is_told() -> None:
     )
     assert rare(rules("list on secrets"), {}) == ("Read every secret at once: there are no other roles here",)
     assert rare(rules("get on pods"), peers) == ()
+    assert rare(rules("* on secrets"), {"everything": rules("* on * in *")}) == ()
