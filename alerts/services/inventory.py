@@ -4,15 +4,18 @@ Events come in any order, and the same version may come by both ways: whatever t
 event says exactly when and by whom, so it takes the place of a listing that saw the same version.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast
 
 from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.redaction import storable_json
+from alerts.audit.remembered import remembered
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
 from alerts.models.access import Name
@@ -199,16 +202,20 @@ def _standing(cluster: Cluster, at: datetime | None = None) -> QuerySet[AccessVe
 
 
 def _access(versions: QuerySet[AccessVersion]) -> rbac.Access:
-    found = [each for manifest in versions.values_list("manifest", flat=True) for each in _read(manifest)]
+    texts = versions.annotate(text=Cast("manifest", TextField())).values_list("text", flat=True)
+    found = [each for text in texts for each in _read(text)]
     return rbac.Access(
         [each for each in found if isinstance(each, rbac.Role)],
         [each for each in found if isinstance(each, rbac.Binding)],
     )
 
 
-def _read(manifest: Any) -> Iterator[rbac.Role | rbac.Binding]:
+# Each investigation reads a whole cluster, of which hardly anything changes between two of them.
+@remembered(entries=16_384, longest=2048)
+def _read(text: str) -> tuple[rbac.Role | rbac.Binding, ...]:
+    manifest = json.loads(text)
     kind = rbac.Binding if str(manifest.get("kind")).endswith("Binding") else rbac.Role
     try:
-        yield kind.of_manifest(manifest)
+        return (kind.of_manifest(manifest),)
     except rbac.InvalidRules:
-        return
+        return ()
