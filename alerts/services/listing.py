@@ -19,8 +19,8 @@ from alerts.services.holding import Holding
 
 _LISTING = AccessVersion.Source.LISTING
 _NAME = ("object__kind", "object__namespace", "object__name")
-# Objects held and recorded in one step, of which SQLite takes up to 32,766 in one statement.
-_AT_ONCE = 2000
+# Objects recorded in one transaction: meanwhile nobody else records anything of them, or on SQLite anything at all.
+_AT_ONCE = 500
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
@@ -49,15 +49,13 @@ def refresh(cluster: Cluster) -> bool:
         return False
     seen = {inventory.name_of(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
     differing = [name for name in standing.keys() | seen.keys() if not _shows(seen.get(name), standing.get(name))]
-    with transaction.atomic():
-        first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
-        # What was there before anybody looked needs no event to explain it.
-        explanation = AccessVersion.Explanation.BASELINE if first else ""
-        # In the order in which everybody holds them.
-        for names in batched(sorted(differing, key=lambda name: AccessObject.digest_of(*name)), _AT_ONCE):
-            new = _unknown(cluster, {name: seen.get(name) for name in names}, standing, started)
-            _store(new, explanation)
-        Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
+    # What was there before anybody looked needs no event to explain it.
+    first = Cluster.objects.filter(pk=cluster.pk, inventory_at=None).exists()
+    explanation = AccessVersion.Explanation.BASELINE if first else ""
+    for names in batched(differing, _AT_ONCE):
+        with transaction.atomic():
+            _store(_unknown(cluster, {name: seen.get(name) for name in names}, standing, started), explanation)
+    Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
 
