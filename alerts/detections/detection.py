@@ -18,7 +18,8 @@ class Finding:
     envelope, is the same finding. `kind` is that of the object it is about, "" for none; the object's name and uid are
     "" where they are unknown. `attempted` tells that it was refused, or that nobody knows whether it was carried out.
     `by` is who did it, where no event says so. `recurring` tells that the same cause found in something new needs a
-    person again, who may have closed its alert.
+    person again, who may have closed its alert. `repetitive` tells that of more events with the same cause nobody would
+    learn more: of a batch's the first one is kept.
     """
 
     detection: str
@@ -32,6 +33,7 @@ class Finding:
     attempted: bool = False
     by: str = ""
     recurring: bool = False
+    repetitive: bool = False
 
     @property
     def actor(self) -> str:

@@ -7,8 +7,6 @@ from alerts import rbac
 from alerts.audit.event import Event
 from alerts.rbac.subjects import MASTERS
 
-GRAVE = 80
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -32,9 +30,7 @@ class Identity:
 
     def powerful(self, access: rbac.Access) -> bool:
         """Tell whether it may do something grave anywhere."""
-        return self.unlimited or any(
-            held.base >= GRAVE for scope, rules in self.permissions(access) for held in rbac.held(rules, scope)
-        )
+        return self.unlimited or access.powerful(self.subject, self.groups)
 
 
 def is_node(event: Event) -> bool:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from alerts.audit.event import FINAL_STAGES, Event
+from alerts.audit.event import FINAL_STAGES, WRITES, Event
 from alerts.audit.reason import unquoted
 from alerts.detections.detection import Finding, Known
 from alerts.detections.identity import Identity
@@ -59,6 +59,8 @@ def _finding(event: Event, who: str) -> Finding:
         name=who,
         uid="",
         attempted=attempted,
+        # Where people come through a proxy, all they read is read in their name.
+        repetitive=attempted or not (event.verb in WRITES or event.subresource),
     )
 
 

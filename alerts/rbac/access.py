@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import msgspec
@@ -18,6 +18,8 @@ EVERYWHERE = ""
 ROLES = frozenset({"ClusterRole", "Role"})
 BINDINGS = frozenset({"ClusterRoleBinding", "RoleBinding"})
 GRAVE = 80
+# Of so many it is remembered whether they are powerful, as long as their name and groups are no longer than this.
+_IDENTITIES, _LONGEST_IDENTITY = 4096, 2000
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -80,6 +82,7 @@ class Access:
         )
         self.aggregation = Aggregation(self.roles, stale=stale)
         self._held: dict[RoleRef, tuple[RuleSet, tuple[Origin, ...]]] = {}
+        self._known_powerful = lru_cache(_IDENTITIES)(self._powerful)
 
     @classmethod
     def of_manifests(cls, manifests: Iterable[Mapping[str, Any]]) -> Self:
@@ -204,6 +207,20 @@ class Access:
             scope: Effective(subject, scope, (*everywhere, *sources) if scope else tuple(sources))
             for scope, sources in by_scope.items()
         }
+
+    def powerful(self, subject: Subject, groups: Iterable[str] = ()) -> bool:
+        """Tell whether a subject may do something grave, anywhere."""
+        groups = tuple(groups)
+        # Where everybody acts through a proxy this is asked of each request. Whoever makes one chooses its groups.
+        short = len(subject.name) + sum(map(len, groups)) <= _LONGEST_IDENTITY
+        return (self._known_powerful if short else self._powerful)(subject, groups)
+
+    def _powerful(self, subject: Subject, groups: tuple[str, ...]) -> bool:
+        return any(
+            one.base >= GRAVE
+            for scope, effective in self.what_can(subject, groups).items()
+            for one in held(effective.rules, scope)
+        )
 
     def _sources(self, binding: Binding) -> Iterator[Source]:
         rules, origins = self._hold(binding.role)

@@ -133,15 +133,17 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
 def _worth_keeping(
     events: Iterable[Event], batch: Batch, known: Knowledge, awaited: frozenset[tripwire.Place]
 ) -> list[_Kept]:
-    found = []
-    for event in events:
+    found, causes = [], set[str]()
+    for event in sorted(events, key=lambda event: event.at or batch.received_at):
         if not event.salvaged and not may_matter(event, awaited):
             continue
         if _changes_rbac(event):
             found.append(_Kept(batch, event, row_of(event, batch), None))
             continue
         findings = (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at))
-        if findings or tripwire.concerns(event, awaited):
+        new = [each for each in findings if not (each.repetitive and each.fingerprint in causes)]
+        causes |= {each.fingerprint for each in findings}
+        if new or tripwire.concerns(event, awaited):
             found.append(_Kept(batch, event, row_of(event, batch), findings))
     return found
 

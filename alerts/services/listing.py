@@ -54,7 +54,7 @@ def refresh(cluster: Cluster) -> bool:
     explanation = AccessVersion.Explanation.BASELINE if first else ""
     for names in batched(differing, _AT_ONCE):
         with transaction.atomic():
-            _store(_unknown(cluster, {name: seen.get(name) for name in names}, standing, started), explanation)
+            _store(_news(cluster, {name: seen.get(name) for name in names}, standing, started), explanation)
     Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
     cluster.inventory_at, cluster.inventory_error = started, ""
     return True
@@ -94,17 +94,15 @@ def _identity(manifest: inventory.Manifest) -> tuple[str, str]:
     return inventory.identity(metadata, "uid"), inventory.identity(metadata, "resourceVersion")
 
 
-def _unknown(
+def _news(
     cluster: Cluster,
     listed: Mapping[Name, inventory.Manifest | None],
     standing: Mapping[Name, _Standing],
     started: datetime,
 ) -> list[AccessVersion]:
-    """Hold these objects, and return the versions of them that a listing showed, None for missing, and nobody knew."""
-    held = Holding(
-        cluster, {name: {_identity(manifest)[1]} if manifest else set() for name, manifest in listed.items()}
-    )
-    found = []
+    """Hold these objects, and return as versions what nobody knew of how they were listed, None for missing."""
+    expected = {name: {_identity(manifest)[1]} if manifest else set() for name, manifest in listed.items()}
+    held, found = Holding(cluster, expected), []
     for name, manifest in listed.items():
         named, latest = held[name], held.newest(held[name])
         if manifest is not None and not _shows(manifest, latest):
