@@ -1,9 +1,10 @@
 """The stored batches as evidence: what some roles permitted and some actors did, searched again when it is asked."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Buffer, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import accumulate, groupby
 
 from django.db.models import QuerySet
 
@@ -14,11 +15,13 @@ from alerts.audit.reason import Grant
 from alerts.audit.visible import storable
 from alerts.models import Batch, Cluster
 from alerts.models.credential import CredentialLost
-from alerts.services import inbox, mentions
+from alerts.services import archive, inbox, mentions
 
 # A search opens no more batches than this, and no more bytes; what it leaves out it counts.
 BATCHES = 400
 BYTES = 256 * 1024 * 1024
+# Of batches fetched together, before compression.
+_FETCHED_BYTES = 8 * 1024 * 1024
 # What it leaves out is counted so far: to count all of it, every batch that is stored would have to be looked at.
 COUNTED = 1_000
 
@@ -43,6 +46,9 @@ class Search(Iterable[Event]):
         self.cluster = cluster
         self.roles = frozenset(rbac.RoleRef(ref.kind, storable(ref.name), storable(ref.namespace)) for ref in roles)
         self.actors = frozenset(map(storable, actors))
+        # Asked of every event of every batch, in which the same few names and reasons come again and again.
+        self._is_one = cache(lambda username: storable(username) in self.actors)
+        self._is_allowing = cache(lambda reason: bool(self.roles) and _role(reason) in self.roles)
         self.since, self.until = since, until
         self.newest_first = newest_first
         self.opened = self.left_out = self.unreadable = 0
@@ -52,13 +58,18 @@ class Search(Iterable[Event]):
             return
         order = ["-latest_at", "-pk"] if self.newest_first else ["latest_at", "pk"]
         sizes = list(self._batches().order_by(*order).values_list("pk", "size")[: BATCHES + COUNTED])
-        self.opened = self.left_out = self.unreadable = spent = 0
-        for pk, size in sizes:
-            if self.opened >= BATCHES or spent + size > BYTES:
-                self.left_out = min(len(sizes) - self.opened, COUNTED)
-                return
-            self.opened, spent = self.opened + 1, spent + size
-            yield from self._events(pk)
+        self.opened = self.left_out = self.unreadable = 0
+        ends = accumulate(size for _, size in sizes)
+        opened = [(pk, end) for (pk, _), end in zip(sizes, ends, strict=True) if end <= BYTES][:BATCHES]
+        # A query for each batch takes half as long as looking through its events.
+        for _, together in groupby(opened, key=lambda each: each[1] // _FETCHED_BYTES):
+            keys = [pk for pk, _ in together]
+            bodies = dict(Batch.objects.filter(pk__in=keys).order_by().values_list("pk", "body"))
+            for pk in keys:
+                self.opened += 1
+                # It may have been purged since.
+                yield from self._events(bodies[pk]) if pk in bodies else ()
+        self.left_out = min(len(sizes) - len(opened), COUNTED)
 
     def _batches(self) -> QuerySet[Batch]:
         found = Batch.objects.filter(cluster=self.cluster, latest_at__gte=self.since)
@@ -67,12 +78,9 @@ class Search(Iterable[Event]):
         roles = (mentions.role(ref.kind, ref.namespace, ref.name) for ref in self.roles)
         return found.filter(mentions.any_of((*roles, *map(mentions.actor, self.actors))))
 
-    def _events(self, pk: int) -> Iterator[Event]:
-        batch = Batch.objects.only("body").filter(pk=pk).first()
-        if batch is None:
-            return
+    def _events(self, packed: Buffer) -> Iterator[Event]:
         try:
-            content = inbox.body(batch)
+            content = archive.unpack(packed)
         except CredentialLost:
             self.unreadable += 1
             return
@@ -80,10 +88,15 @@ class Search(Iterable[Event]):
         yield from (event for event in (reversed(events) if self.newest_first else events) if self._meant(event))
 
     def _meant(self, event: Event | Glance) -> bool:
-        at = event.at
-        if at is None or at < self.since or (self.until is not None and at > self.until):
+        assumed = event.impersonated_user
+        if not (
+            self._is_one(event.user.username)
+            or (assumed is not None and self._is_one(assumed.username))
+            or self._is_allowing(event.reason)
+        ):
             return False
-        return _is_by(event, self.actors) or (bool(self.roles) and role_of(event) in self.roles)
+        at = event.at
+        return at is not None and at >= self.since and (self.until is None or at <= self.until)
 
 
 def search(
