@@ -116,8 +116,8 @@ def tell(page: Page) -> None:
     alert = page.url
     page.get_by_role("link", name=re.compile("^Notify")).click()
     page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("status")).to_contain_text("on their way")
     page.goto("/mailbox")
-    expect(page.locator("main")).to_contain_text("metrics-scraper-v2")
     for destination in ("security@example.org", "#security-alerts", "engineering@example.org"):
         for _ in range(30):
             if destination in page.locator("main").inner_text():
@@ -125,6 +125,7 @@ def tell(page: Page) -> None:
             page.wait_for_timeout(500)
             page.reload()
         expect(page.locator("main")).to_contain_text(destination)
+    expect(page.locator("main")).to_contain_text("metrics-scraper-v2")
     page.goto(alert)
 
 
