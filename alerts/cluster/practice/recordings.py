@@ -1,11 +1,11 @@
 """Recorded state and recorded audit logs: what a practice cluster starts with, and what has happened in it."""
 
-import copy
 import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 
 from alerts.cluster.kinds import KINDS, RBAC_KINDS, Kind, Manifest, ObjectReference, kind_of
 from alerts.cluster.practice import patches, validation
-from alerts.cluster.practice.store import Store
+from alerts.cluster.practice.store import Store, copied
 
 FOLDER = Path(__file__).with_name("recordings")
 # The account Rolecall has in a cluster, as we ask administrators to install it
@@ -76,7 +76,7 @@ def seed(store: Store, *, before: datetime) -> None:
 
     Everything in it was made before the given time.
     """
-    recorded = [item for path in sorted(FOLDER.glob("*.json")) for item in json.loads(path.read_text())["items"]]
+    recorded = _state()
     newest = max(time_of(item["metadata"]["creationTimestamp"]) for item in recorded)
     by = min(before - timedelta(hours=1) - newest, timedelta())
     for item in shifted(recorded, by):
@@ -91,10 +91,21 @@ def seed(store: Store, *, before: datetime) -> None:
             _load_born(store, validation.normalise(KINDS[item["kind"]], item), newest + by)
 
 
+@cache
+def _state() -> list[Manifest]:
+    return [item for path in sorted(FOLDER.glob("*.json")) for item in json.loads(path.read_text())["items"]]
+
+
 def own_manifests() -> Iterator[Manifest]:
     """Yield the manifests of Rolecall's account, which may read, revoke, and remove what was left behind."""
-    for name in ("account", "reader", "guard", "revoker", "remover"):
-        yield from yaml.load_all((OWN_MANIFESTS / f"{name}.yaml").read_text(), yaml.CSafeLoader)
+    yield from map(copied, _own_manifests())
+
+
+@cache
+def _own_manifests() -> list[Manifest]:
+    names = ("account", "reader", "guard", "revoker", "remover")
+    texts = ((OWN_MANIFESTS / f"{name}.yaml").read_text() for name in names)
+    return [manifest for text in texts for manifest in yaml.load_all(text, yaml.CSafeLoader)]
 
 
 def replay(store: Store, events: Sequence[Manifest]) -> None:
@@ -156,7 +167,7 @@ def _found(store: Store, namespace: str, at: datetime) -> None:
 
 def _load_born(store: Store, manifest: Manifest, at: datetime) -> None:
     """Load a manifest with a uid that is the same in every run, and a resourceVersion."""
-    born = copy.deepcopy(manifest)
+    born = copied(manifest)
     reference = ObjectReference.of(born)
     metadata = born["metadata"]
     metadata.setdefault("uid", str(uuid.uuid5(uuid.NAMESPACE_URL, reference.path)))

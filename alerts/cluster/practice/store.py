@@ -1,9 +1,9 @@
 """The practice cluster's objects, in memory."""
 
-import copy
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from alerts.cluster.kinds import Manifest, ObjectReference
 
@@ -11,6 +11,17 @@ from alerts.cluster.kinds import Manifest, ObjectReference
 def timestamp(at: datetime) -> str:
     """Return a time as the API writes it, in whole seconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def copied(manifest: Manifest) -> Manifest:
+    """Return a copy; copy.deepcopy, which looks for cycles, takes three times as long."""
+    return {key: _copied(each) for key, each in manifest.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(each) for each in value]
+    return copied(value) if isinstance(value, dict) else value
 
 
 class Store:
@@ -33,11 +44,11 @@ class Store:
     def find(self, reference: ObjectReference) -> Manifest | None:
         """Return the object, or None."""
         found = self._objects.get(reference)
-        return copy.deepcopy(found) if found is not None else None
+        return copied(found) if found is not None else None
 
     def all_of(self, kind: str, namespace: str = "") -> list[Manifest]:
         """Return the objects of a kind in the order of etcd's keys: by namespace, then name."""
-        return [copy.deepcopy(manifest) for manifest in self.peek(kind, namespace)]
+        return [copied(manifest) for manifest in self.peek(kind, namespace)]
 
     def peek(self, kind: str, namespace: str = "") -> Iterator[Manifest]:
         """Yield the same without copying, for readers that change nothing."""
@@ -61,14 +72,14 @@ class Store:
     def write(self, manifest: Manifest) -> Manifest:
         """Keep the manifest under the next resourceVersion and return it."""
         self._version += 1
-        kept = copy.deepcopy(manifest)
+        kept = copied(manifest)
         kept["metadata"]["resourceVersion"] = self.version
         self._objects[ObjectReference.of(kept)] = kept
-        return copy.deepcopy(kept)
+        return copied(kept)
 
     def load(self, manifest: Manifest) -> None:
         """Keep a recorded manifest as it is; later writes get higher resourceVersions."""
-        self._objects[ObjectReference.of(manifest)] = copy.deepcopy(manifest)
+        self._objects[ObjectReference.of(manifest)] = copied(manifest)
         recorded = str(manifest["metadata"].get("resourceVersion", ""))
         if recorded.isdecimal():
             self._version = max(self._version, int(recorded))
