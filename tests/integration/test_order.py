@@ -20,6 +20,19 @@ from tests.integration.examining import remembered, take_in
 from tests.unit.audit.events import creation, event_list, metadata_only, role
 
 
+def examined(bodies: list[bytes], name: str = "") -> Cluster:
+    """Return a new cluster whose batches these were, examined one after the other."""
+    cluster = Cluster.objects.create(name=name or f"c{Cluster.objects.count()}")
+    for body in bodies:
+        take_in(cluster, body)
+    return cluster
+
+
+def in_order(bodies: list[bytes]) -> Cluster:
+    """Return the cluster whose batches came in order, examined once for all examples of a test."""
+    return Cluster.objects.filter(name="in-order").first() or examined(bodies, "in-order")
+
+
 @given(st.randoms(use_true_random=False))
 @settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -27,14 +40,9 @@ from tests.unit.audit.events import creation, event_list, metadata_only, role
 def test_the_order_of_batches_does_not_matter(cluster: Cluster, shuffled: random.Random) -> None:
     lines = [line for path in sorted(RECORDINGS.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
     batches = [b"\n".join(lines[at : at + 5]) for at in range(0, len(lines), 5)]
-    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
-    ordered, other = (Cluster.objects.create(name=name) for name in names)
-    for batch in batches:
-        take_in(ordered, batch)
+    ordered = in_order(batches)
     shuffled.shuffle(batches)
-    for batch in batches:
-        take_in(other, batch)
-    assert remembered(other) == remembered(ordered)
+    assert remembered(examined(batches)) == remembered(ordered)
 
 
 def lives_of(name: str) -> list[bytes]:
@@ -147,13 +155,7 @@ def test_an_alert_that_a_person_closed_stays_closed_as_it_was(cluster: Cluster, 
 def test_what_became_of_a_role_is_the_same_in_whatever_order_its_writes_come(
     cluster: Cluster, bodies: list[bytes]
 ) -> None:
-    names = [f"c{number}" for number in range(Cluster.objects.count(), Cluster.objects.count() + 2)]
-    first, second = (Cluster.objects.create(name=name) for name in names)
-    for body in lives_of("reader"):
-        take_in(first, body)
-    for body in bodies:
-        take_in(second, body)
-    assert remembered(second) == remembered(first)
+    assert remembered(examined(bodies)) == remembered(in_order(lives_of("reader")))
 
 
 @pytest.mark.django_db(transaction=True)
