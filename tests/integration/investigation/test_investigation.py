@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from pytest_django import Settings
+from django.db import transaction
+from pytest_django import DjangoDbBlocker, Settings
 
 from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
 from alerts.services import investigation
@@ -20,6 +21,16 @@ def attack(cluster: Cluster) -> Alert:
     return gathered(take_in_recordings(cluster, *BEFORE, ATTACK)[TAKEOVER])
 
 
+@pytest.fixture(scope="module")
+def investigated(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Alert:
+    """The same for tests that only read what was found: investigated once, and not in the database any more."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        opened = take_in_recordings(Cluster.objects.create(name="prod-eu"), *BEFORE, ATTACK)
+        alert = gathered(opened[TAKEOVER])
+        transaction.set_rollback(True)
+    return alert
+
+
 def evidence_of(cluster: Cluster, title: str, *names: str) -> Alert:
     return gathered(take_in_recordings(cluster, *names)[title])
 
@@ -28,9 +39,9 @@ def lines(acts: dict[str, Any]) -> list[str]:
     return ["".join(text for _, text in act["text"]) for act in acts["shown"]]
 
 
-def test_the_attack_is_critical_and_its_story_says_why(attack: Alert) -> None:
-    assert (attack.severity, attack.score) == ("critical", 100)
-    assert told(attack) == (
+def test_the_attack_is_critical_and_its_story_says_why(investigated: Alert) -> None:
+    assert (investigated.severity, investigated.score) == ("critical", 100)
+    assert told(investigated) == (
         "ci-deployer, from an address and with a client new to it (203.0.113.77, python-requests), created a role that "
         "permits everything, and bound it within a second to the service account kube-system/metrics-scraper. That "
         "account has since read 3 secrets in payments, started a privileged DaemonSet kube-system/node-exporter-x and "
@@ -38,8 +49,8 @@ def test_the_attack_is_critical_and_its_story_says_why(attack: Alert) -> None:
     )
 
 
-def test_the_creator_is_told_with_address_client_and_the_right_it_used(attack: Alert) -> None:
-    creator = attack.evidence["creator"]
+def test_the_creator_is_told_with_address_client_and_the_right_it_used(investigated: Alert) -> None:
+    creator = investigated.evidence["creator"]
     assert (creator["actor"], creator["address"], creator["client"]) == (
         "ci-deployer",
         "203.0.113.77",
@@ -51,8 +62,8 @@ def test_the_creator_is_told_with_address_client_and_the_right_it_used(attack: A
     assert creator["chips"] == [["high", "New address"], ["high", "New client"]]
 
 
-def test_what_is_new_of_the_creator_is_counted_against_what_it_did_before(attack: Alert) -> None:
-    seen = {sighting["what"]: sighting for sighting in attack.evidence["creator"]["sightings"]}
+def test_what_is_new_of_the_creator_is_counted_against_what_it_did_before(investigated: Alert) -> None:
+    seen = {sighting["what"]: sighting for sighting in investigated.evidence["creator"]["sightings"]}
     assert not seen["actor"]["new"]
     assert seen["address"]["new"]
     assert seen["client"]["new"]
@@ -61,8 +72,8 @@ def test_what_is_new_of_the_creator_is_counted_against_what_it_did_before(attack
     assert (seen["address"]["first"], seen["actor"]["first"]) == ("less than 1 s before", "6 s before")
     assert seen["actor"]["anybody"]["first"] == "6 s before"
     assert seen["address"]["anybody"] == {}
-    assert "It is not usual" in attack.evidence["creator"]["usual"]
-    assert "Helm/3.16.2 from 10.20.9.2" in attack.evidence["creator"]["usual"]
+    assert "It is not usual" in investigated.evidence["creator"]["usual"]
+    assert "Helm/3.16.2 from 10.20.9.2" in investigated.evidence["creator"]["usual"]
 
 
 def test_nothing_is_called_new_where_no_history_is_stored(cluster: Cluster) -> None:
@@ -71,8 +82,8 @@ def test_nothing_is_called_new_where_no_history_is_stored(cluster: Cluster) -> N
     assert creator["chips"] == []
 
 
-def test_the_role_is_held_against_every_baseline(attack: Alert) -> None:
-    permissions = attack.evidence["permissions"]
+def test_the_role_is_held_against_every_baseline(investigated: Alert) -> None:
+    permissions = investigated.evidence["permissions"]
     verdicts = [(each["against"], each["name"], each["verdict"]) for each in permissions["verdicts"]]
     assert verdicts == [
         ("the role before", "", "new access"),
@@ -84,30 +95,30 @@ def test_the_role_is_held_against_every_baseline(attack: Alert) -> None:
     assert permissions["fit"]["name"] == "cluster-admin"
 
 
-def test_every_capability_has_a_rule_a_request_and_a_command(attack: Alert) -> None:
-    for capability in attack.evidence["permissions"]["capabilities"]:
+def test_every_capability_has_a_rule_a_request_and_a_command(investigated: Alert) -> None:
+    for capability in investigated.evidence["permissions"]["capabilities"]:
         assert capability["techniques"]
         assert all(proof["rule"] and proof["request"] for proof in capability["proofs"])
         assert all(proof["command"].startswith("kubectl auth can-i ") for proof in capability["proofs"])
 
 
-def test_who_gains_it_is_told_without_claiming_what_nobody_knows(attack: Alert) -> None:
-    (gainer,) = attack.evidence["permissions"]["gainers"]
+def test_who_gains_it_is_told_without_claiming_what_nobody_knows(investigated: Alert) -> None:
+    (gainer,) = investigated.evidence["permissions"]["gainers"]
     assert gainer["who"] == "service account kube-system/metrics-scraper"
     assert gainer["binding"] == "ClusterRoleBinding metrics-scraper-v2"
     # Only events were sent: other bindings of the account may exist.
     assert gainer["before"] == "What else it may do is unknown: the cluster’s bindings were never listed."
 
 
-def test_the_score_lists_what_it_is_made_of(attack: Alert) -> None:
-    labels = [label for label, _ in attack.factors]
+def test_the_score_lists_what_it_is_made_of(investigated: Alert) -> None:
+    labels = [label for label, _ in investigated.factors]
     assert labels[0] == "Everything, future APIs included"
     assert "it has been used already" in labels
-    assert attack.factors == attack.evidence["permissions"]["score"]["factors"]
+    assert investigated.factors == investigated.evidence["permissions"]["score"]["factors"]
 
 
-def test_every_request_that_the_role_permitted_is_listed_by_who_made_it(attack: Alert) -> None:
-    use = attack.evidence["use"]
+def test_every_request_that_the_role_permitted_is_listed_by_who_made_it(investigated: Alert) -> None:
+    use = investigated.evidence["use"]
     (account,) = use["by"]
     assert account["who"] == "system:serviceaccount:kube-system:metrics-scraper"
     assert account["bindings"] == ["ClusterRoleBinding metrics-scraper-v2"]
@@ -117,16 +128,16 @@ def test_every_request_that_the_role_permitted_is_listed_by_who_made_it(attack: 
     assert use["chips"] == [["critical", "Exfiltration"], ["critical", "Persistence"], ["critical", "Covering tracks"]]
 
 
-def test_the_timeline_tells_the_attack_and_nothing_of_what_came_before(attack: Alert) -> None:
-    timeline = lines(attack.evidence["use"]["timeline"])
+def test_the_timeline_tells_the_attack_and_nothing_of_what_came_before(investigated: Alert) -> None:
+    timeline = lines(investigated.evidence["use"]["timeline"])
     assert timeline[0] == "created the role metrics-scraper-v2"
     assert "read 3 secrets in payments" in timeline
     assert "scheduled CronJob kube-system/kube-metrics-sync" in timeline
     assert not any("certkeeper" in line for line in timeline)
 
 
-def test_what_was_left_behind_is_listed_with_a_command_each(attack: Alert) -> None:
-    remedy = attack.evidence["remedy"]
+def test_what_was_left_behind_is_listed_with_a_command_each(investigated: Alert) -> None:
+    remedy = investigated.evidence["remedy"]
     commands = {item["title"]: item["command"] for item in remedy["items"]}
     assert commands["DaemonSet kube-system/node-exporter-x"] == (
         "kubectl delete daemonsets.apps --namespace=kube-system -- node-exporter-x"
@@ -141,12 +152,12 @@ def test_what_was_left_behind_is_listed_with_a_command_each(attack: Alert) -> No
     assert "Rolecall may not read this cluster" in remedy["problem"]
 
 
-def test_the_findings_say_who_else_could_have_done_it(attack: Alert) -> None:
-    findings = {finding["key"]: finding for finding in attack.evidence["policies"]["findings"]}
+def test_the_findings_say_who_else_could_have_done_it(investigated: Alert) -> None:
+    findings = {finding["key"]: finding for finding in investigated.evidence["policies"]["findings"]}
     assert findings["makers"]["lines"] == ["user ci-deployer, its maker, by ClusterRoleBinding platform-deployer"]
     assert findings["binders"]["lines"] == ["user ci-deployer, its maker, by ClusterRoleBinding platform-deployer"]
     assert findings["audit"]["lines"] == ["token requests: how long a token lives, level Metadata; Request records it"]
-    assert [each["level"] for each in attack.evidence["policies"]["findings"]].count("soft") == 2
+    assert [each["level"] for each in investigated.evidence["policies"]["findings"]].count("soft") == 2
     # Who can do it by the role itself only is what the alert is about.
     of_role = [line for key in ("makers", "binders") for line in findings[key]["lines"]]
     assert "equals" not in findings
