@@ -23,7 +23,7 @@ def attack(cluster: Cluster) -> Alert:
 
 @pytest.fixture(scope="module")
 def investigated(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Alert:
-    """The same for tests that only read what was found: investigated once, and not in the database any more."""
+    """That alert as it was investigated once, for tests that only read what was found: it is in no database now."""
     with django_db_blocker.unblock(), transaction.atomic():
         opened = take_in_recordings(Cluster.objects.create(name="prod-eu"), *BEFORE, ATTACK)
         alert = gathered(opened[TAKEOVER])
