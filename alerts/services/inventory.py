@@ -207,8 +207,9 @@ def _access(versions: QuerySet[AccessVersion]) -> rbac.Access:
     return _together(tuple(texts))
 
 
-# What was worked out from a cluster's roles and bindings holds until one of them changes.
-@lru_cache(maxsize=4)
+# What was worked out from a cluster's roles and bindings holds until one of them changes. For each cluster two of these
+# are asked for: everything, and the aggregated roles alone.
+@lru_cache(maxsize=8)
 def _together(texts: tuple[str, ...]) -> rbac.Access:
     found = [each for text in texts for each in _read(text)]
     return rbac.Access(
