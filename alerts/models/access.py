@@ -145,6 +145,15 @@ class AccessVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.object} @ {self.resource_version or self.at.isoformat()}"
 
+    @classmethod
+    def newest_of(
+        cls, objects: models.QuerySet[AccessObject], condition: models.Q | None = None
+    ) -> models.QuerySet[Self]:
+        """Return the newest version of each of these objects, or the newest of those that fulfil the condition."""
+        fulfilling = cls.objects.filter(condition or models.Q(), object=models.OuterRef("pk"))
+        newest = models.Subquery(fulfilling.order_by("-at", "-pk").values("pk")[:1])
+        return cls.objects.filter(pk__in=objects.annotate(newest=newest).values("newest")).order_by()
+
     @property
     def created(self) -> bool:
         """Whether its event made the object, so that there was nothing of that name before."""

@@ -1,6 +1,6 @@
 """The stored batches as evidence: what some roles permitted and some actors did, searched again when it is asked."""
 
-from collections.abc import Buffer, Collection, Iterable, Iterator
+from collections.abc import Buffer, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
@@ -88,12 +88,7 @@ class Search(Iterable[Event]):
         yield from (event for event in (reversed(events) if self.newest_first else events) if self._meant(event))
 
     def _meant(self, event: Event | Glance) -> bool:
-        assumed = event.impersonated_user
-        if not (
-            self._is_one(event.user.username)
-            or (assumed is not None and self._is_one(assumed.username))
-            or self._is_allowing(event.reason)
-        ):
+        if not (_is_by(event, self._is_one) or self._is_allowing(event.reason)):
             return False
         at = event.at
         return at is not None and at >= self.since and (self.until is None or at <= self.until)
@@ -143,7 +138,7 @@ class Wanted:
         return self._fits(glance) or (self.written is not None and writes)
 
     def _fits(self, event: Event | Glance) -> bool:
-        by_actor = bool(self.actor) and _is_by(event, (self.actor,))
+        by_actor = bool(self.actor) and _is_by(event, lambda username: storable(username) == self.actor)
         return by_actor or (self.role is not None and role_of(event) == self.role)
 
 
@@ -223,12 +218,10 @@ def _role(reason: str) -> rbac.RoleRef | None:
     return rbac.RoleRef(grant.role_kind, storable(grant.role_name), storable(grant.role_namespace)) if grant else None
 
 
-def _is_by(event: Event | Glance, actors: Collection[str]) -> bool:
-    """Tell whether one of them, by their names as they are stored, made the request or was impersonated in it."""
-    if storable(event.user.username) in actors:
-        return True
+def _is_by(event: Event | Glance, is_one: Callable[[str], bool]) -> bool:
+    """Tell whether somebody who is meant made the request or was impersonated in it."""
     assumed = event.impersonated_user
-    return assumed is not None and storable(assumed.username) in actors
+    return is_one(event.user.username) or (assumed is not None and is_one(assumed.username))
 
 
 def history_since(cluster: Cluster) -> datetime | None:

@@ -5,8 +5,6 @@ What is read of them once stays true until the transaction is over.
 
 from collections.abc import Mapping, Set
 
-from django.db.models import OuterRef, Subquery
-
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
 
@@ -27,9 +25,8 @@ class Holding:
         keys = [named.pk for named in self._objects.values()]
         versions = AccessVersion.objects.filter(object__in=keys).order_by()
         recorded = versions.filter(resource_version__in=self._looked_for, deletion=False)
-        newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
-        objects = AccessObject.objects.filter(pk__in=keys).annotate(newest=Subquery(newest))
-        self._newest = {each.object_id: each for each in AccessVersion.objects.filter(pk__in=objects.values("newest"))}
+        newest = AccessVersion.newest_of(AccessObject.objects.filter(pk__in=keys))
+        self._newest = {each.object_id: each for each in newest}
         self._recorded = set(recorded.values_list("object", "uid", "resource_version"))
 
     def __getitem__(self, name: Name) -> AccessObject:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from alerts import rbac
@@ -176,12 +176,6 @@ def settle(named: AccessObject, newest: AccessVersion | None) -> None:
         named.save(update_fields=["deleted_at"])
 
 
-def _newest(at: datetime | None = None) -> QuerySet[AccessVersion]:
-    """Return the versions of the outer query's object, newest first, that say what it was: no gaps."""
-    known = AccessVersion.objects.filter(Q(deletion=True) | Q(manifest__isnull=False), object=OuterRef("pk"))
-    return (known.filter(at__lte=at) if at else known).order_by("-at", "-pk")
-
-
 def access(cluster: Cluster, at: datetime | None = None) -> rbac.Access:
     """Return who may do what on the cluster, now or at a moment, as far as its roles and bindings are known.
 
@@ -198,8 +192,11 @@ def aggregated(cluster: Cluster) -> rbac.Access:
 
 
 def _standing(cluster: Cluster, at: datetime | None = None) -> QuerySet[AccessVersion]:
-    objects = AccessObject.objects.filter(cluster=cluster).annotate(newest=Subquery(_newest(at).values("pk")[:1]))
-    return AccessVersion.objects.filter(pk__in=objects.values("newest"), deletion=False).order_by("pk")
+    """Return the versions that say how the objects stand: no gaps, and none that is gone."""
+    known = Q(deletion=True) | Q(manifest__isnull=False)
+    objects = AccessObject.objects.filter(cluster=cluster)
+    newest = AccessVersion.newest_of(objects, known & Q(at__lte=at) if at else known)
+    return newest.filter(deletion=False).order_by("pk")
 
 
 def _access(versions: QuerySet[AccessVersion]) -> rbac.Access:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from alerts.audit.event import metadata_of
@@ -75,9 +75,7 @@ def _standing(cluster: Cluster) -> dict[Name, _Standing]:
 
     Nothing is held for it: of most objects a listing shows what was known, and nobody has to wait for those.
     """
-    newest = AccessVersion.objects.filter(object=OuterRef("pk")).order_by("-at", "-pk").values("pk")[:1]
-    objects = AccessObject.objects.filter(cluster=cluster, deleted_at=None).annotate(newest=Subquery(newest))
-    versions = AccessVersion.objects.filter(pk__in=objects.values("newest")).order_by()
+    versions = AccessVersion.newest_of(AccessObject.objects.filter(cluster=cluster, deleted_at=None))
     found = versions.values_list(*_NAME, "pk", "uid", "resource_version", "deletion")
     return {(kind, namespace, name): _Standing(*version) for kind, namespace, name, *version in found}
 
