@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alerts.audit import redaction
@@ -175,3 +175,56 @@ def test_of_a_damaged_event_whatever_can_be_read_is_kept() -> None:
 def test_a_kind_that_is_no_word_breaks_nothing(kind: object) -> None:
     body = {"kind": kind, "spec": {"kind": kind, "replicas": 1}}
     assert body_of(requestObject=body)["requestObject"] == body
+
+
+_SPELLED = st.sampled_from(
+    [
+        *sorted(redaction._CREDENTIALS),
+        *("kind", "Secret", "ConfigMapList", "data", "value", "name", "DB_PASSWORD", "spec", "to\u212aen", "x\0y"),
+        *(
+            "authorization: Basic dXNlcg",
+            "AUTHORIZATION%3dabc",
+            "bearer abc1defgh",
+            "eyJhbGciOi.eyJzdWIiOi.",
+            "a?token=b",
+        ),
+        *(
+            "id_token%3Db",
+            "passwd=b",
+            "secret_access_key=b",
+            "API_KEY=b",
+            "-----BEGIN PRIVATE KEY-----",
+            redaction._COPY,
+        ),
+        *('{"data": "x"}', "größe", 'a "quoted" word', "system:masters", "serviceaccounts/token"),
+    ]
+)
+_WORDS = st.one_of(_SPELLED, _SPELLED.map(str.upper), _SPELLED.map(lambda word: word.replace("-", "_")))
+_BODIES = st.recursive(
+    st.one_of(_WORDS, st.integers(), st.booleans(), st.none()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_WORDS, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(body=_BODIES, escaped=st.booleans(), uri=_WORDS)
+@example(body={"name": "DEPLOY_TOKEN", "value": "hunter2"}, escaped=False, uri="/apis")
+@example(body={"to\u212aen": "hunter2"}, escaped=False, uri="/apis")
+@example(body={"to\u212aen": "hunter2"}, escaped=True, uri="/apis")
+@example(body="x\0y", escaped=True, uri="/apis")
+@example(body=JWT, escaped=False, uri="/apis")
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_told_to_be_harmless_at_a_look_is_kept_as_if_all_of_it_was_looked_at(
+    body: Any, escaped: bool, uri: str
+) -> None:
+    raw = json.dumps(creation(requestObject={"spec": body}, requestURI=uri), ensure_ascii=escaped)
+    (event,) = decode(raw.encode()).events
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_is_harmless", lambda _raw: False)
+        looked_at = redaction.redacted(event)
+    assert redaction.redacted(event) == looked_at
+
+
+def test_an_ordinary_event_is_told_to_be_harmless_at_a_look_and_one_that_is_escaped_is_not() -> None:
+    assert redaction._is_harmless(as_bytes(creation()))
+    assert not redaction._is_harmless(as_bytes(creation()).replace(b"198", b"\\u00319"))
