@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -48,6 +49,16 @@ class ActivityManager(models.Manager["Activity"]):
             record.digest = record.computed_digest()
             record.save(force_insert=True)
             return record
+
+    def begin(self, kind: str, summary: str, *, by: User | None, details: Mapping[Alert, dict[str, Any]]) -> None:
+        """Record the same as the first of each of these alerts, which were made in this transaction."""
+        records = [
+            Activity(kind=kind, summary=summary, by=by, alert=alert, cluster=alert.cluster, detail=detail)
+            for alert, detail in details.items()
+        ]
+        for record in records:
+            record.digest = record.computed_digest()
+        self.bulk_create(records)
 
     def broken(self, alert: Alert | None) -> "list[Activity]":
         """Return the records of a chain that fit their content or predecessor no longer: none, if it is intact."""

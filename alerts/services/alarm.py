@@ -1,18 +1,21 @@
 """Opening alerts: the one place where a finding becomes an alert, with its checklist and its first activity."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from alerts import detections, playbook
 from alerts.audit.visible import storable
 from alerts.detections import Finding
 from alerts.models import AccessObject, Activity, Alert, AuditEvent, Cluster, Step
+from alerts.models.access import Name
 from alerts.services import folding, inventory, workflow
+from alerts.services.holding import Holding
 
 # Until the evidence is gathered, some seconds later: in the middle of the queue.
 _PROVISIONAL_SCORE = 50
@@ -28,9 +31,9 @@ def open_alert(
     transaction that stores what causes it.
     """
     happened_at = row.at if row is not None else at or timezone.now()
-    alert, new = Alert.objects.get_or_create(
-        cluster=cluster, fingerprint=finding.fingerprint, defaults=_fields(cluster, finding, happened_at)
-    )
+    # The object is asked for only where there is no such alert yet.
+    fields = _fields(finding, happened_at) | {"object": partial(_object, cluster, finding)}
+    alert, new = Alert.objects.get_or_create(cluster=cluster, fingerprint=finding.fingerprint, defaults=fields)
     if not new:
         more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
         _retitle(alert, storable(finding.title))
@@ -38,22 +41,61 @@ def open_alert(
             workflow.reopen(alert, by=None, version=alert.version, reason="It happened again.")
         workflow.reinstate(alert, reason="What was there before is known better now.")
         return alert, False
-    if row is not None:
-        alert.events.add(row)
-    Step.objects.bulk_create(Step(alert=alert, key=step.key) for step in playbook.STEPS)
-    detail = {"event": row.sha256} if row is not None else {}
-    Activity.objects.record("opened", "opened the alert", by=None, alert=alert, detail=detail)
+    _begin([(alert, row)])
     return alert, True
 
 
-def _fields(cluster: Cluster, finding: Finding, happened_at: datetime) -> dict[str, Any]:
-    """Return what a new alert says of its finding."""
+def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
+    """Open the alerts of findings in events as if one came after the other, and return those that are new."""
+    if not found:
+        return []
+    first: dict[str, tuple[Finding, AuditEvent]] = {}
+    for each in found:
+        first.setdefault(each[0].fingerprint, each)
+    there = Alert.objects.filter(cluster=cluster, fingerprint__in=first).values_list("fingerprint", flat=True)
+    for fingerprint in list(there):
+        del first[fingerprint]
+    try:
+        with transaction.atomic():
+            opened = _opened(cluster, first, held)
+    except IntegrityError:
+        # Somebody else opened one just now.
+        first, opened = {}, []
+    again = [open_alert(cluster, *each) for each in found if first.get(each[0].fingerprint) is not each]
+    return opened + [alert for alert, new in again if new]
+
+
+def _opened(cluster: Cluster, found: Mapping[str, tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
+    """Open alerts that are not there yet, by their fingerprints."""
+    alerts = [
+        Alert(
+            cluster=cluster,
+            fingerprint=fingerprint,
+            object=held.get(_name(finding)) or _object(cluster, finding),
+            **_fields(finding, row.at),
+        )
+        for fingerprint, (finding, row) in found.items()
+    ]
+    Alert.objects.bulk_create(alerts)
+    _begin([(alert, row) for alert, (_, row) in zip(alerts, found.values(), strict=True)])
+    return alerts
+
+
+def _begin(opened: Sequence[tuple[Alert, AuditEvent | None]]) -> None:
+    """Give new alerts the events they were found in, their checklists, and their first activities."""
+    put = Alert.events.through
+    put.objects.bulk_create(put(alert=alert, auditevent=row) for alert, row in opened if row is not None)
+    Step.objects.bulk_create(Step(alert=alert, key=step.key) for alert, _ in opened for step in playbook.STEPS)
+    details = {alert: {"event": row.sha256} if row is not None else {} for alert, row in opened}
+    Activity.objects.begin("opened", "opened the alert", by=None, details=details)
+
+
+def _fields(finding: Finding, happened_at: datetime) -> dict[str, Any]:
+    """Return what a new alert says of its finding, its object aside."""
     return {
         "detection": finding.detection,
         "title": storable(finding.title),
         "attempted": finding.attempted,
-        # Asked only where there is no such alert yet.
-        "object": partial(_object, cluster, finding),
         "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
         "actor": storable(finding.actor),
         "happened_at": happened_at,
@@ -65,8 +107,12 @@ def _fields(cluster: Cluster, finding: Finding, happened_at: datetime) -> dict[s
 
 def _object(cluster: Cluster, finding: Finding) -> AccessObject | None:
     """Return the role or binding that a finding is about, None where it is about none."""
-    namespace, name = storable(finding.namespace), storable(finding.name)
-    return AccessObject.named(cluster, finding.kind, namespace, name) if name and finding.kind else None
+    kind, namespace, name = _name(finding)
+    return AccessObject.named(cluster, kind, namespace, name) if name and kind else None
+
+
+def _name(finding: Finding) -> Name:
+    return finding.kind, storable(finding.namespace), storable(finding.name)
 
 
 def add_event(alert: Alert, row: AuditEvent) -> bool:

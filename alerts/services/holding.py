@@ -1,6 +1,7 @@
 """Roles and bindings that one worker holds while it records what became of them, so that nobody else does.
 
-What is read of them once stays true until the transaction is over.
+What is read of them once stays true until the transaction is over. New versions are stored together, by `store`, which
+belongs before whatever else is asked of them.
 """
 
 from collections.abc import Mapping, Set
@@ -18,6 +19,7 @@ class Holding:
         self._looked_for = set[str]().union(*changed.values())
         self._newest: dict[int, AccessVersion] = {}
         self._recorded: set[tuple[int, str, str]] = set()
+        self._new: list[AccessVersion] = []
         if self._objects:
             self._read()
 
@@ -46,11 +48,20 @@ class Holding:
         return self._newest.get(named.pk)
 
     def note(self, version: AccessVersion) -> None:
-        """Take notice of a version that was recorded, or is dated otherwise now."""
+        """Take notice of a version that was recorded, or is dated otherwise now; a new one is stored with others."""
         self._recorded.add((version.object_id, version.uid, version.resource_version))
         newest = self._newest.get(version.object_id)
-        if newest is not None and newest.pk == version.pk:
-            newest = version.object.latest()
-        if newest is None or (newest.at, newest.pk) < (version.at, version.pk):
-            newest = version
-        self._newest[version.object_id] = newest
+        if version.pk is None:
+            self._new.append(version)
+            later = newest is None or newest.at <= version.at
+        else:
+            if newest is not None and newest.pk == version.pk:
+                newest = version.object.latest()
+            later = newest is None or (newest.at, newest.pk) < (version.at, version.pk)
+        self._newest[version.object_id] = version if later or newest is None else newest
+
+    def store(self) -> None:
+        """Store the new versions, in the order in which they were noted."""
+        new, self._new = self._new, []
+        if new:
+            AccessVersion.objects.bulk_create(new)

@@ -6,7 +6,7 @@ Every claim counts as a try, so a batch that kills its worker is set aside after
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -121,6 +121,14 @@ def body(kept: Batch | DamagedItem) -> bytes:
     Raises CredentialLost.
     """
     return archive.unpack(kept.body)
+
+
+def bodies(batches: Sequence[Batch]) -> Iterator[tuple[Batch, bytes]]:
+    """Yield the same of some batches, one after the other, asked for at once."""
+    keys = [batch.pk for batch in batches]
+    packed = dict(Batch.objects.filter(pk__in=keys).order_by().values_list("pk", "body"))
+    for batch in batches:
+        yield batch, archive.unpack(packed[batch.pk])
 
 
 def _claimable() -> QuerySet[Batch]:

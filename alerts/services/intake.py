@@ -107,7 +107,7 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
     """Examine batches of one cluster as if all they hold had come in one."""
     cluster = batches[0].cluster
     awaited = tripwire.awaited(cluster)
-    readings = [(batch, read(inbox.body(batch), awaited)) for batch in batches]
+    readings = [(batch, read(body, awaited)) for batch, body in inbox.bodies(batches)]
     known = Knowledge(cluster)
     kept = [
         each for batch, reading in readings for each in _worth_keeping(reading.decoded.events, batch, known, awaited)
@@ -120,8 +120,7 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
             return Outcome()
         stored = _stored(cluster, [each for each in kept if each.batch.pk in undone])
         known.hold(each.event for each in stored)
-        watched = bool(stored) and tripwire.waits(cluster)
-        opened = [alert for each in stored for alert in _take_in(each, known, told, watched=watched)]
+        opened = _take_in(stored, known, told)
         echoes.attribute(cluster, [each.row for each in stored], opened)
         opened += [alert for batch, reading in readings for alert in _keep_damaged(batch, reading.decoded.damaged)]
         stream.hear(cluster, [audit_id for _, reading in readings for audit_id in reading.canaries])
@@ -166,21 +165,33 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
     return sorted(kept, key=lambda each: each.row.at)
 
 
-def _take_in(kept: _Kept, known: Knowledge, told: list[Notification], *, watched: bool) -> list[Alert]:
-    """Let an event have its effects, return the alerts it opened, and add who is told of those it opened again."""
-    findings, cluster = kept.findings, known.cluster
-    if findings is None:
-        damage = audit_data_damaged.examine(kept.event, kept.batch.received_at)
-        findings = (*_found(cluster, kept.event, known), *damage)
-    version = inventory.record(known.held, kept.event, kept.row)
-    for tripped in tripwire.notice(cluster, kept.row, version) if watched else ():
-        told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
-    opened = [alarm.open_alert(cluster, finding, kept.row) for finding in findings]
-    if version is not None:
-        known.forget()
-    if version is not None and known.held.newest(version.object) != version:
-        opened += _judged_again(cluster, version, known)
-    return [alert for alert, new in opened if new]
+def _take_in(kept: Sequence[_Kept], known: Knowledge, told: list[Notification]) -> list[Alert]:
+    """Let events have their effects, return the alerts they opened, and add who is told of those opened again."""
+    cluster, held = known.cluster, known.held
+    watched = bool(kept) and tripwire.waits(cluster)
+    found: list[tuple[Finding, AuditEvent]] = []
+    late: list[AccessVersion] = []
+    for each in kept:
+        found += [(finding, each.row) for finding in _findings(each, known)]
+        version = inventory.record(held, each.event, each.row)
+        if watched:
+            held.store()
+            for tripped in tripwire.notice(cluster, each.row, version):
+                told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
+        if version is not None:
+            known.forget()
+            late += [version] if held.newest(version.object) != version else []
+    held.store()
+    opened = alarm.open_all(cluster, found, held)
+    again = [judged for version in late for judged in _judged_again(cluster, version, known)]
+    return opened + [alert for alert, new in again if new]
+
+
+def _findings(kept: _Kept, known: Knowledge) -> Iterable[Finding]:
+    if kept.findings is not None:
+        return kept.findings
+    damage = audit_data_damaged.examine(kept.event, kept.batch.received_at)
+    return (*_found(known.cluster, kept.event, known), *damage)
 
 
 def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:

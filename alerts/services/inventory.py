@@ -45,7 +45,7 @@ def hold(cluster: Cluster, events: Iterable[Event]) -> Holding:
 
 
 def record(held: Holding, event: Event, row: AuditEvent) -> AccessVersion | None:
-    """Write down what an event says became of a role or binding, and return that version.
+    """Write down what an event says became of a role or binding, and return that version, stored or held to be.
 
     None where it changed nothing: another kind of object, a refusal, a rehearsal, or a deletion of many objects that
     does not say which. Belongs into the transaction that records the event and holds what it changed.
@@ -90,7 +90,7 @@ def name_of(kind: str, metadata: Manifest) -> Name:
 def _deleted(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
     kept = metadata.get("deletionTimestamp") and metadata.get("finalizers")
-    return _seen(held, named, manifest, row) if kept else _gone(named, identity(metadata, "uid"), row)
+    return _seen(held, named, manifest, row) if kept else _gone(held, named, identity(metadata, "uid"), row)
 
 
 def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
@@ -101,9 +101,9 @@ def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent)
     if isinstance(answer, dict) and event.dry_run is False:
         details = answer.get("details")
         uid = identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
-        return _gone(named, uid, row)
+        return _gone(held, named, uid, row)
     # Below level RequestResponse nobody can tell a rehearsal, or an object that finalizers keep, from a deletion.
-    return _unknown(named, row)
+    return _unknown(held, named, row)
 
 
 def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
@@ -112,7 +112,7 @@ def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -
         return _seen(held, named, answer, row)
     # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
     whole = event.verb in {"create", "update"} and _is(kind, sent)
-    return _unknown(named, row, manifest=recorded(sent) if whole else None)
+    return _unknown(held, named, row, manifest=recorded(sent) if whole else None)
 
 
 def _is(kind: str, manifest: Any) -> bool:
@@ -124,10 +124,11 @@ def _seen(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEven
     uid, resource_version = identity(metadata, "uid"), identity(metadata, "resourceVersion")
     known: dict[str, Any] = {"manifest": recorded(manifest), "source": _EVENT, "event": row, "at": row.at}
     if not resource_version:
-        return _unknown(named, row, manifest=known["manifest"])
+        return _unknown(held, named, row, manifest=known["manifest"])
     same = {"uid": uid, "resource_version": resource_version, "deletion": False}
     if not held.may_have(named, uid, resource_version):
-        return named.versions.create(**same, **known)
+        return AccessVersion(object=named, **same, **known)
+    held.store()
     # The same version from an earlier event is one that a later request did not change.
     version = named.versions.get(**same)
     if version.source == _LISTING or row.at < version.at:
@@ -136,7 +137,8 @@ def _seen(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEven
     return version
 
 
-def _gone(named: AccessObject, uid: str, row: AuditEvent) -> AccessVersion:
+def _gone(held: Holding, named: AccessObject, uid: str, row: AuditEvent) -> AccessVersion:
+    held.store()
     listed = named.versions.filter(deletion=True, source=_LISTING, uid=uid).first() if uid else None
     if listed is not None:
         listed.source, listed.event, listed.at = _EVENT, row, row.at
@@ -148,7 +150,8 @@ def _gone(named: AccessObject, uid: str, row: AuditEvent) -> AccessVersion:
     return version
 
 
-def _unknown(named: AccessObject, row: AuditEvent, *, manifest: Manifest | None = None) -> AccessVersion:
+def _unknown(held: Holding, named: AccessObject, row: AuditEvent, *, manifest: Manifest | None = None) -> AccessVersion:
+    held.store()
     version, _ = named.versions.get_or_create(
         event=row, defaults={"source": _EVENT, "at": row.at, "manifest": manifest}
     )

@@ -33,6 +33,7 @@ class Knowledge:
     def access(self) -> rbac.Access:
         """Return who may do what on the cluster."""
         if self._access is None:
+            self.held.store()
             self._access = inventory.access(self.cluster)
         return self._access
 
@@ -50,6 +51,7 @@ class Knowledge:
         newest = self._newest((kind, namespace, name), after)
         if newest is not None and newest.at < at and newest.tells():
             return None if newest.deletion else newest.manifest
+        self.held.store()
         known = AccessVersion.objects.filter(
             Q(deletion=True) | Q(manifest__isnull=False),
             object__cluster=self.cluster,

@@ -158,6 +158,14 @@ def test_what_became_of_a_role_is_the_same_in_whatever_order_its_writes_come(
     assert remembered(examined(bodies)) == remembered(in_order(lives_of("reader")))
 
 
+def test_what_became_of_a_role_is_the_same_where_all_its_writes_are_examined_together(cluster: Cluster) -> None:
+    for body in sorted(lives_of("reader"), key=lambda body: hashlib.sha256(body).digest()):
+        inbox.store(cluster, body)
+    (outcome,) = intake.examine_all(inbox.claim(100))
+    assert not outcome.error
+    assert remembered(cluster) == remembered(in_order(lives_of("reader")))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_became_of_a_role_is_the_same_whoever_examines_its_writes_side_by_side(parallel: Parallel) -> None:
     bodies = [body for number in range(4) for body in lives_of(f"reader-{number}")]
