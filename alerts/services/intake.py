@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 500
 # So many batches are best claimed. On SQLite the hook waits while those that are examined together are recorded.
-AT_ONCE = 8
+AT_ONCE = 16
 # Of those examined together, before compression.
 _TOGETHER_BYTES = 8 * 1024 * 1024
 _FINISHED = ["earliest_at", "latest_at", "mentions", "event_count", "damaged_count", "state", "leased_until", "error"]
