@@ -16,6 +16,7 @@ from alerts.detections import (
     cluster_role_created,
     default_role_tampered,
     escalation_refused,
+    many_attempts,
     powerful_impersonation,
     role_aggregated,
     role_created,
@@ -39,7 +40,15 @@ _OF_WRITES = {
     ("", "secrets"): (token_issued,),
     ("certificates.k8s.io", "certificatesigningrequests"): (certificate_approved,),
 }
-_DETECTIONS = (*_OF_ROLES, binding_created, binding_changed, powerful_impersonation, token_issued, certificate_approved)
+_DETECTIONS = (
+    *_OF_ROLES,
+    binding_created,
+    binding_changed,
+    powerful_impersonation,
+    token_issued,
+    certificate_approved,
+    many_attempts,
+)
 # What these find in an event depends on what was there before it, and on nothing else that is known.
 JUDGED_BY_CHANGE = frozenset(each.NAME for each in (role_widened, role_deleted, binding_changed, default_role_tampered))
 TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}

@@ -24,7 +24,8 @@ def examine(event: Event, received_at: datetime) -> Iterator[Finding]:
     What is left of a damaged event need not say when it was; it was received then.
     """
     if absurd(event) or (event.incomplete and may_write_rbac(event)):
-        yield _finding(event.actor, event.at or received_at, event)
+        # Anybody may choose an audit ID, for any number of reads.
+        yield _finding(event.actor, event.at or received_at, event, repetitive=not may_write_rbac(event))
 
 
 def absurd(event: Event) -> bool:
@@ -53,12 +54,12 @@ def quarantined(received_at: datetime) -> Finding:
     return _made(["quarantined", f"{received_at:%Y-%m-%d}"], "A batch of audit events could not be examined", None)
 
 
-def _finding(actor: str, at: datetime, event: Event | None) -> Finding:
+def _finding(actor: str, at: datetime, event: Event | None, *, repetitive: bool = False) -> Finding:
     whose = f"Audit data of {visible(actor)} is damaged" if actor else "Audit data of an unknown actor is damaged"
-    return _made(["damaged", actor, f"{at:%Y-%m-%d}"], whose, event)
+    return _made(["damaged", actor, f"{at:%Y-%m-%d}"], whose, event, repetitive=repetitive)
 
 
-def _made(cause: list[str], title: str, event: Event | None) -> Finding:
+def _made(cause: list[str], title: str, event: Event | None, *, repetitive: bool = False) -> Finding:
     return Finding(
         detection=NAME,
         cause=json.dumps(cause),
@@ -69,4 +70,5 @@ def _made(cause: list[str], title: str, event: Event | None) -> Finding:
         name="",
         uid="",
         recurring=True,
+        repetitive=repetitive,
     )

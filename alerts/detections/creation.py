@@ -28,7 +28,9 @@ def creations(
             yield about(event, kind, detection, cause, title, uid=uid)
     elif _attempted(event) and not escalation_refused.refused(event):
         cause = ["attempt", event.actor, event.namespace, event.name, day_of(event)]
-        yield about(event, kind, detection, cause, f"Attempt to create {what}", attempted=True)
+        title, forbidden = f"Attempt to create {what}", event.code == 403
+        # What was to be created is not logged where the authorizer forbids it.
+        yield about(event, kind, detection, cause, title, attempted=True, repetitive=forbidden)
 
 
 def _attempted(event: Event) -> bool:

@@ -53,6 +53,7 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
         name=holder.subject.name,
         uid="",
         attempted=not done,
+        repetitive=event.code == 403,
     )
 
 

@@ -157,7 +157,15 @@ def request_of(event: Event) -> list[str]:
 
 
 def about(
-    event: Event, kind: str, detection: str, cause: list[str], title: str, *, uid: str = "", attempted: bool = False
+    event: Event,
+    kind: str,
+    detection: str,
+    cause: list[str],
+    title: str,
+    *,
+    uid: str = "",
+    attempted: bool = False,
+    repetitive: bool = False,
 ) -> Finding:
     """Return a finding about the object that the event is about."""
     return Finding(
@@ -170,6 +178,7 @@ def about(
         name=event.name,
         uid=uid,
         attempted=attempted,
+        repetitive=repetitive,
     )
 
 

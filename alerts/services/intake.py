@@ -129,9 +129,7 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
     return Outcome(opened=tuple(opened), told=tuple(told), kept=len(stored))
 
 
-def _worth_keeping(
-    events: Iterable[Event], batch: Batch, known: Knowledge, awaited: frozenset[tripwire.Place]
-) -> list[_Kept]:
+def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge, awaited: tripwire.Awaited) -> list[_Kept]:
     found, causes = [], set[str]()
     for event in sorted(events, key=lambda event: event.at or batch.received_at):
         if not event.salvaged and not may_matter(event, awaited):
@@ -139,7 +137,7 @@ def _worth_keeping(
         if _changes_rbac(event):
             found.append(_Kept(batch, event, row_of(event, batch), None))
             continue
-        findings = (*detections.examine(event, known), *audit_data_damaged.examine(event, batch.received_at))
+        findings = tuple(known.attempts.gathered(each) for each in _found(event, batch, known))
         new = [each for each in findings if not (each.repetitive and each.fingerprint in causes)]
         causes |= {each.fingerprint for each in findings}
         if new or tripwire.concerns(event, awaited):
@@ -148,8 +146,8 @@ def _worth_keeping(
 
 
 def _changes_rbac(event: Event) -> bool:
-    """Tell whether it wrote a role or binding, may have, or was forbidden to."""
-    return event.writes_rbac and not event.dry_run and (event.succeeded is not False or event.code == 403)
+    """Tell whether it wrote a role or binding, or may have."""
+    return event.writes_rbac and not event.dry_run and event.succeeded is not False
 
 
 def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
@@ -172,7 +170,8 @@ def _take_in(kept: Sequence[_Kept], known: Knowledge, told: list[Notification]) 
     found: list[tuple[Finding, AuditEvent]] = []
     late: list[AccessVersion] = []
     for each in kept:
-        found += [(finding, each.row) for finding in _findings(each, known)]
+        findings = each.findings if each.findings is not None else _found(each.event, each.batch, known)
+        found += [(finding, each.row) for finding in findings]
         version = inventory.record(held, each.event, each.row)
         if watched:
             held.store()
@@ -187,16 +186,13 @@ def _take_in(kept: Sequence[_Kept], known: Knowledge, told: list[Notification]) 
     return opened + [alert for alert, new in again if new]
 
 
-def _findings(kept: _Kept, known: Knowledge) -> Iterable[Finding]:
-    if kept.findings is not None:
-        return kept.findings
-    damage = audit_data_damaged.examine(kept.event, kept.batch.received_at)
-    return (*_found(known.cluster, kept.event, known), *damage)
+def _found(event: Event, batch: Batch, known: Knowledge) -> list[Finding]:
+    return [*_detected(event, known), *audit_data_damaged.examine(event, batch.received_at)]
 
 
-def _found(cluster: Cluster, event: Event, known: Knowledge) -> list[Finding]:
+def _detected(event: Event, known: Knowledge) -> list[Finding]:
     found = detections.examine(event, known)
-    return [each for each in found if not (each.kind and revocation.ours(cluster, event, kind=each.kind))]
+    return [each for each in found if not (each.kind and revocation.ours(known.cluster, event, kind=each.kind))]
 
 
 def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
@@ -205,7 +201,7 @@ def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) ->
         event = event_of(following)
         if event is None:
             continue
-        found = _found(cluster, event, known)
+        found = _detected(event, known)
         for finding in found:
             yield alarm.open_alert(cluster, finding, following)
         if not following.incomplete:

@@ -12,6 +12,7 @@ from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
 from alerts.services import inventory
+from alerts.services.attempts import Attempts
 from alerts.services.holding import Holding
 
 # A listing is dated at its start: what was written while it ran may be in it already.
@@ -25,6 +26,7 @@ class Knowledge:
         self.cluster = cluster
         self._access: rbac.Access | None = None
         self.held = Holding(cluster, {})
+        self.attempts = Attempts(cluster)
 
     def hold(self, events: Iterable[Event]) -> None:
         """Keep others from recording anything of what these events changed, until the transaction is over."""

@@ -40,7 +40,7 @@ class Reading:
         return len(self.decoded.events) + self.passed_over
 
 
-def read(body: bytes, awaited: frozenset[tripwire.Place] = frozenset()) -> Reading:
+def read(body: bytes, awaited: tripwire.Awaited = tripwire.NOTHING) -> Reading:
     """Read a body, decoding in full what any detection may find something in, and what may be awaited."""
     skimmed = skim(body, _judgement(awaited))
     events, routine = skimmed.decoded.events, skimmed.routine
@@ -58,13 +58,13 @@ def read(body: bytes, awaited: frozenset[tripwire.Place] = frozenset()) -> Readi
     )
 
 
-def may_matter(event: Event | Glance, awaited: frozenset[tripwire.Place]) -> bool:
+def may_matter(event: Event | Glance, awaited: tripwire.Awaited) -> bool:
     """Tell whether something may come of an event: of all others no more is needed than that they were there."""
     return _judgement(awaited)(event)
 
 
-def _judgement(awaited: frozenset[tripwire.Place]) -> Callable[[Event | Glance], bool]:
-    if not awaited:
+def _judgement(awaited: tripwire.Awaited) -> Callable[[Event | Glance], bool]:
+    if not awaited.places:
         # Each event there is is judged: where nothing is awaited, by one call and not by two.
         return detections.may_matter
     return lambda event: detections.may_matter(event) or tripwire.creates(event)

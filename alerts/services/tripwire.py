@@ -4,6 +4,8 @@ Our own revoke trips none: it creates nothing, and it is judged by who acted, ne
 may choose.
 """
 
+from dataclasses import dataclass
+
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -21,10 +23,30 @@ _CREATED = 201
 type Place = tuple[str, str, str]
 
 
-def awaited(cluster: Cluster) -> frozenset[Place]:
-    """Return the API resource as `group/plural`, namespace and name of what was left behind and must not return."""
-    waiting = _waiting(cluster).filter(condition=Watch.Condition.REMAINS)
-    return frozenset(_place(*target) for target in waiting.values_list("kind", "namespace", "name"))
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What the watches of a cluster wait for that is not kept for its own sake.
+
+    `places` are the API resource as `group/plural`, namespace and name of what was left behind and must not return, and
+    `writers` those whose writes of roles and bindings are watched, refused ones too.
+    """
+
+    places: frozenset[Place] = frozenset()
+    writers: frozenset[str] = frozenset()
+
+
+NOTHING = Awaited()
+
+
+def awaited(cluster: Cluster) -> Awaited:
+    """Return what the watches of a cluster wait for."""
+    waiting = _waiting(cluster).order_by().values_list("condition", "kind", "namespace", "name")
+    remains, writes = Watch.Condition.REMAINS, Watch.Condition.ACTOR_WRITES
+    found = list(waiting.filter(condition__in=[remains, writes]))
+    return Awaited(
+        frozenset(_place(*target) for condition, *target in found if condition == remains),
+        frozenset(name for condition, _, _, name in found if condition == writes),
+    )
 
 
 def creates(event: Event | Glance) -> bool:
@@ -32,11 +54,16 @@ def creates(event: Event | Glance) -> bool:
     return event.response_status is not None and event.response_status.code == _CREATED
 
 
-def concerns(event: Event, places: frozenset[Place]) -> bool:
-    """Tell whether an event made one of those objects."""
-    if not places or event.subresource or event.dry_run or not creates(event):
+def concerns(event: Event, awaited: Awaited) -> bool:
+    """Tell whether an event is, or may be, what a watch waits for."""
+    if event.subresource or event.dry_run:
         return False
-    return (f"{event.group}/{event.resource}", storable(event.namespace), storable(event.name)) in places
+    if awaited.writers and event.writes_rbac:
+        assumed = event.impersonated_user.username if event.impersonated_user else ""
+        return not awaited.writers.isdisjoint({storable(event.actor), storable(assumed)})
+    if not awaited.places or not creates(event):
+        return False
+    return (f"{event.group}/{event.resource}", storable(event.namespace), storable(event.name)) in awaited.places
 
 
 def waits(cluster: Cluster) -> bool:

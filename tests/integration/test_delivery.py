@@ -220,7 +220,6 @@ def test_a_message_that_kills_every_worker_fails_visibly(alert: Alert, priya: St
     assert "could not tell Priya" in Activity.objects.order_by("pk").last().summary  # type: ignore[union-attr]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_nothing_is_sent_inside_a_transaction(alert: Alert, priya: Stakeholder, ana: User) -> None:
     (notification,) = tell(alert, priya, ana)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():

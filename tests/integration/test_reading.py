@@ -6,6 +6,7 @@ from typing import Any
 from alerts.audit.decode import decode
 from alerts.services import mentions, stream
 from alerts.services.reading import read
+from alerts.services.tripwire import Awaited
 from tests.conftest import RECORDINGS
 from tests.unit.audit.events import creation, event_list, reading
 
@@ -48,7 +49,7 @@ def test_every_recorded_batch_is_indexed_as_if_all_of_it_had_been_decoded() -> N
 def test_what_is_awaited_is_decoded_and_otherwise_passed_over() -> None:
     made = event_list(at(1, verb="create", responseStatus={"code": 201}))
     assert read(made).passed_over == 1
-    assert read(made, frozenset({("/pods", "web", "web-1")})).passed_over == 0
+    assert read(made, Awaited(places=frozenset({("/pods", "web", "web-1")}))).passed_over == 0
 
 
 def test_two_clients_that_are_alike_up_to_where_an_index_cuts_are_told_apart() -> None:

@@ -1,6 +1,8 @@
 """What an alert is about in words: the part of its story between who did it and what came of it."""
 
 from alerts import rbac
+from alerts.detections import many_attempts
+from alerts.services.attempts import OF_THEIR_OWN
 from alerts.services.investigation.acts import Parts
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.permissions import Permissions
@@ -11,6 +13,8 @@ _BINDINGS = frozenset({"binding_created", "binding_changed"})
 
 def deed(case: Case, permissions: Permissions) -> Parts:
     """Return what was done or tried, and what that permits."""
+    if case.alert.detection == many_attempts.NAME:
+        return [["", "tried "], ["strong", f"more than {OF_THEIR_OWN} different things"], ["", " on one day"]]
     lead = _lead(case)
     if permissions.rules is None:
         return [*lead, ["", f" ({_unrecorded(case)})"]]
@@ -22,6 +26,8 @@ def deed(case: Case, permissions: Permissions) -> Parts:
 def refusal(case: Case) -> Parts:
     """Return why the API server refused it, or that nobody knows whether it did."""
     row = case.opening
+    if case.alert.detection == many_attempts.NAME:
+        return [["", ", and the API server refused all of them. The first have alerts of their own."]]
     if row is None or row.code is None or row.code >= 500:
         return [["", ", and whether that succeeded is unknown."]]
     return [["", ", and the API server refused it: "], ["", f"{_why(case)}."]]
