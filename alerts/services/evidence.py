@@ -6,8 +6,6 @@ from datetime import datetime
 from functools import cache, lru_cache
 from itertools import accumulate, groupby
 
-from django.db.models import QuerySet
-
 from alerts import rbac
 from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, WRITES, Event
 from alerts.audit.glance import Glance, skim
@@ -29,8 +27,10 @@ COUNTED = 1_000
 class Search(Iterable[Event]):
     """The events that some roles permitted or some actors made, in time, streamed batch by batch.
 
-    An actor counts in both senses: who made the request, and who was impersonated. `left_out` is the number of batches
-    that a limit kept closed, up to COUNTED, and `unreadable` of those under a lost key; both are known at the end.
+    An actor counts in both senses: who made the request, and who was impersonated. Of more batches than may be opened,
+    those come first in which a role permitted something: whoever floods the log puts their own name into each.
+    `left_out` is the number of batches that a limit kept closed, up to COUNTED, and `unreadable` of those under a lost
+    key; both are known at the end.
     """
 
     def __init__(
@@ -54,41 +54,60 @@ class Search(Iterable[Event]):
         self.opened = self.left_out = self.unreadable = 0
 
     def __iter__(self) -> Iterator[Event]:
+        return self.events(lambda _: False)
+
+    def events(self, enough: Callable[[Event | Glance], bool]) -> Iterator[Event]:
+        """Yield the events but those of which there are `enough`, unless their batch had to be decoded all the same."""
         if not self.roles and not self.actors:
             return
-        order = ["-latest_at", "-pk"] if self.newest_first else ["latest_at", "pk"]
-        sizes = list(self._batches().order_by(*order).values_list("pk", "size")[: BATCHES + COUNTED])
-        self.opened = self.left_out = self.unreadable = 0
-        ends = accumulate(size for _, size in sizes)
-        opened = [(pk, end) for (pk, _), end in zip(sizes, ends, strict=True) if end <= BYTES][:BATCHES]
+        opened, self.left_out = self._chosen()
+        self.opened = self.unreadable = 0
+        ends = accumulate(size for _, size in opened)
         # A query for each batch takes half as long as looking through its events.
-        for _, together in groupby(opened, key=lambda each: each[1] // _FETCHED_BYTES):
-            keys = [pk for pk, _ in together]
+        for _, together in groupby(zip(opened, ends, strict=True), key=lambda each: each[1] // _FETCHED_BYTES):
+            keys = [pk for (pk, _), _ in together]
             bodies = dict(Batch.objects.filter(pk__in=keys).order_by().values_list("pk", "body"))
             for pk in keys:
                 self.opened += 1
                 # It may have been purged since.
-                yield from self._events(bodies[pk]) if pk in bodies else ()
-        self.left_out = min(len(sizes) - len(opened), COUNTED)
+                yield from self._events(bodies[pk], enough) if pk in bodies else ()
 
-    def _batches(self) -> QuerySet[Batch]:
-        found = Batch.objects.filter(cluster=self.cluster, latest_at__gte=self.since)
+    def _chosen(self) -> tuple[list[tuple[int, int]], int]:
+        """Return the keys and sizes of the batches to open, in order of time, and how many are left out."""
+        roles = [mentions.role(ref.kind, ref.namespace, ref.name) for ref in self.roles]
+        candidates: dict[int, tuple[int, datetime | None]] = {}
+        for lines in (roles, list(map(mentions.actor, self.actors))):
+            for pk, size, latest_at in self._mentioning(lines) if lines else ():
+                candidates.setdefault(pk, (size, latest_at))
+        ends = accumulate(size for size, _ in candidates.values())
+        fitting = [pk for pk, end in zip(candidates, ends, strict=True) if end <= BYTES][:BATCHES]
+        fitting.sort(key=lambda pk: (candidates[pk][1] or self.since, pk), reverse=self.newest_first)
+        return [(pk, candidates[pk][0]) for pk in fitting], min(len(candidates) - len(fitting), COUNTED)
+
+    def _mentioning(self, lines: list[str]) -> Iterable[tuple[int, int, datetime | None]]:
+        """Return the first batches that mention any of it: their keys and sizes, and when their last events came."""
+        found = Batch.objects.filter(mentions.any_of(lines), cluster=self.cluster, latest_at__gte=self.since)
         if self.until is not None:
             found = found.filter(earliest_at__lte=self.until)
-        roles = (mentions.role(ref.kind, ref.namespace, ref.name) for ref in self.roles)
-        return found.filter(mentions.any_of((*roles, *map(mentions.actor, self.actors))))
+        # In this order the index is read, and no more of it than is needed.
+        order = ["-latest_at", "-pk"] if self.newest_first else ["latest_at", "pk"]
+        return found.order_by(*order).values_list("pk", "size", "latest_at")[: BATCHES + COUNTED]
 
-    def _events(self, packed: Buffer) -> Iterator[Event]:
+    def _events(self, packed: Buffer, enough: Callable[[Event | Glance], bool]) -> Iterator[Event]:
         try:
             content = archive.unpack(packed)
         except CredentialLost:
             self.unreadable += 1
             return
-        events = skim(content, self._meant).decoded.events
+        events = skim(content, lambda glance: self._meant(glance) and not enough(glance)).decoded.events
         yield from (event for event in (reversed(events) if self.newest_first else events) if self._meant(event))
 
+    def permitted(self, event: Event | Glance) -> bool:
+        """Tell whether one of the roles permitted a request."""
+        return self._is_allowing(event.reason)
+
     def _meant(self, event: Event | Glance) -> bool:
-        if not (_is_by(event, self._is_one) or self._is_allowing(event.reason)):
+        if not (_is_by(event, self._is_one) or self.permitted(event)):
             return False
         at = event.at
         return at is not None and at >= self.since and (self.until is None or at <= self.until)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from alerts import rbac
 from alerts.audit.event import Event
+from alerts.audit.glance import Glance
 from alerts.services.investigation import attack, workloads
 from alerts.services.investigation.attack import Pattern, Purpose
 
@@ -94,10 +95,13 @@ def who(event: Event) -> str:
     return (event.impersonated_user or event.user).username
 
 
-def resource_of(event: Event) -> str:
-    """Return what a request is about as kubectl writes it: `pods/exec`, `deployments.apps`."""
-    dotted = f"{event.resource}.{event.group}" if event.group else event.resource
-    return f"{dotted}/{event.subresource}" if event.subresource else dotted
+def resource_of(event: Event | Glance) -> str:
+    """Return what a request is about as kubectl writes it: `pods/exec`, `deployments.apps`; "" for no resource."""
+    about = event.object_ref
+    if about is None:
+        return ""
+    dotted = f"{about.resource}.{about.api_group}" if about.api_group else about.resource
+    return f"{dotted}/{about.subresource}" if about.subresource else dotted
 
 
 def object_of(event: Event) -> str:

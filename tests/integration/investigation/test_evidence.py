@@ -7,10 +7,13 @@ import pytest
 from alerts import rbac
 from alerts.models import Batch, Cluster
 from alerts.services import evidence
+from alerts.services.investigation import findings
 from alerts.services.investigation.findings import Findings
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
+from tests.unit.audit.events import event_list, reading
 
 ROLE = rbac.RoleRef("ClusterRole", "metrics-scraper-v2")
+SECRET = {"resource": "secrets", "namespace": "web", "name": "db", "apiVersion": "v1"}
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
 
@@ -76,7 +79,30 @@ def test_it_stops_at_its_limit_and_says_what_it_left_out(cluster: Cluster, monke
     monkeypatch.setattr(evidence, "COUNTED", 1)
     few = Findings.of(search)
     assert few.left_out == 1
-    assert few.gaps.endswith("and 1 or more batches were not opened.")
+    assert few.gaps == "Not all: batches not opened: 1 or more."
+
+
+def test_whoever_floods_the_log_hides_neither_the_use_of_a_role_nor_what_else_they_did(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "BATCHES", 2)
+    monkeypatch.setattr(findings, "OF_NO_KIND", 3)
+    monkeypatch.setattr(findings, "OF_A_KIND", 2)
+    for number in range(3):
+        earlier = {"requestReceivedTimestamp": f"2026-11-23T17:00:0{number}.000000Z"}
+        by = {"user": {"username": "ci-deployer"}} | earlier
+        read = [reading(f"read-{number}-{each}") | by for each in range(9)]
+        took = [each | {"auditID": each["auditID"].replace("read", "took"), "objectRef": SECRET} for each in read]
+        take_in(cluster, event_list(*read, *took))
+    take_in(cluster, as_list(event for event in events(ATTACK) if event["user"]["username"] == SCRAPER))
+    search = evidence.search(cluster, roles=[ROLE], actors=["ci-deployer"], since=beginning(cluster))
+    found = Findings.of(search)
+    assert found.gaps == (
+        "Not all: of what was done again and again the first requests were looked at; batches not opened: 2."
+    )
+    done = [event.audit_id for event in found.events if event.actor == "ci-deployer"]
+    assert done == ["read-0-0", "read-0-1", "read-0-2", "took-0-0", "took-0-1"]
+    assert len([event for event in found.events if search.permitted(event)]) > 3
 
 
 def test_the_newest_come_first_where_that_is_asked(history: Cluster) -> None:
