@@ -25,6 +25,7 @@ from alerts.services import (
 logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 60.0
+_PREPARED_AT_ONCE = 50
 _HEEDED_SECONDS = 60.0
 _ANNOUNCED_EVERY_SECONDS = 0.1
 
@@ -76,13 +77,16 @@ def has_broker() -> bool:
 
 @shared_task
 def examine_inbox() -> None:
-    """Examine what waits in the inbox, for a minute; what is left then is another run's."""
+    """Examine what waits in the inbox, for a minute; what is left then is another run's.
+
+    Of many alerts that one batch opened most are left to the sweep, which has everybody's in turn.
+    """
     end = time.monotonic() + _TURN_SECONDS
     while batches := inbox.claim(intake.AT_ONCE):
         for outcome in intake.examine_all(batches):
             for notification in outcome.told:
                 wake(deliver, notification.pk)
-            for alert in outcome.opened:
+            for alert in outcome.opened[:_PREPARED_AT_ONCE]:
                 wake(investigate, alert.pk)
                 wake(plan_revocation, alert.pk)
         if time.monotonic() > end:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from alerts import tasks
 from alerts.models import AccessObject, AccessVersion, Alert, Batch, Cluster
 from alerts.services import inbox, intake, investigation, listing, reconciliation
+from alerts.services.revocation import freshness
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.unit.audit.events import creation, event_list, role
@@ -46,6 +47,24 @@ def test_everything_in_the_inbox_is_examined_and_every_new_alert_prepared(cluste
     assert [alert.object.name for alert in Alert.objects.order_by("pk") if alert.object] == names
     assert woken == for_every_alert()
     assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
+
+
+def test_of_many_new_alerts_most_are_left_to_the_sweep(
+    cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_PREPARED_AT_ONCE", 2)
+    monkeypatch.setattr(freshness, "NEW_AT_ONCE", 3)
+    store(cluster, "first", "second", "third", "fourth")
+    tasks.examine_inbox()
+    keys = list(Alert.objects.order_by("pk").values_list("pk", flat=True))
+    assert len(keys) == 4
+    assert woken == for_every_alert()[:4]
+    woken.clear()
+    tasks.sweep()
+    assert [call for call in woken if call[0] == "investigate_due"] == [("investigate_due", pk) for pk in keys]
+    assert [call for call in woken if call[0] == "plan_revocation"] == [
+        ("plan_revocation", pk) for pk in reversed(keys[1:])
+    ]
 
 
 def test_run_again_it_does_nothing_more(cluster: Cluster, woken: Woken) -> None:

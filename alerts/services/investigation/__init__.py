@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from alerts import rbac
@@ -136,13 +137,16 @@ def ask_again(alert: Alert) -> None:
 
 
 def due() -> list[int]:
-    """Return the keys of the alerts to investigate now: those never investigated, and some of those that rested.
+    """Return the keys of the alerts to investigate now: some that never were, and some of those that rested.
 
-    Not all of these at once: events wait meanwhile.
+    Not all at once: events wait meanwhile. Of those that never were each actor's first come first, the latest ones
+    among them: whoever brings about thousands keeps nobody else's waiting.
     """
-    never = Alert.objects.filter(evidence_at=None).order_by("pk")[:_NEW_AT_ONCE]
+    whose = Window(RowNumber(), partition_by=[F("cluster"), F("actor")], order_by="pk")
+    waiting = Alert.objects.filter(evidence_at=None).annotate(turn=whose)
+    never = waiting.order_by("turn", "-pk")[:_NEW_AT_ONCE]
     fresh, old = (each.order_by("evidence_at", "pk")[:_AGAIN_AT_ONCE] for each in _rested())
-    return list(dict.fromkeys(alert.pk for found in (never, fresh, old) for alert in found.only("pk")))
+    return list(dict.fromkeys(pk for found in (never, fresh, old) for pk in found.values_list("pk", flat=True)))
 
 
 def is_due(alert: Alert) -> bool:

@@ -11,6 +11,8 @@ from alerts.services.revocation.attempt import AUDIT_ID
 RETRY = timedelta(minutes=1)
 # Plans of the alerts at the top of the queue are kept fresh; others are made again when the alert is opened.
 KEPT_FRESH = 20
+# So many of those that have none are planned in one go, and so many looked at whose role or bindings changed.
+NEW_AT_ONCE, CHANGED_AT_ONCE = 50, 200
 # A plan is renewed before it expires, so that whoever looks at it never waits.
 _MARGIN = timedelta(minutes=2)
 # How far back the sweep looks for changes; older ones are noticed when the alert is opened.
@@ -50,13 +52,15 @@ def unready() -> list[Alert]:
     """Return the open alerts whose plan should be made before anybody asks for it.
 
     Those for which nothing was ever planned, those whose role or bindings changed a short while ago, and the first of
-    the queue whose plan is about to expire or whose run ended short of everything.
+    the queue whose plan is about to expire or whose run ended short of everything. Of many, the gravest and newest.
     """
     waiting = Alert.objects.open().filter(object__isnull=False, attempted=False).select_related("cluster", "object")
     first = waiting.exclude(revocations=None).order_by("-score", "-pk")[:KEPT_FRESH]
-    found = {alert.pk: alert for alert in waiting.filter(revocations=None)}
+    never = waiting.filter(revocations=None).order_by("-score", "-pk")[:NEW_AT_ONCE]
+    changed = _touched(waiting).order_by("-score", "-pk")[:CHANGED_AT_ONCE]
+    found = {alert.pk: alert for alert in never}
     found |= {alert.pk: alert for alert in first if _reachable(alert) and renewable(alert)}
-    found |= {alert.pk: alert for alert in _touched(waiting) if wanted(alert)}
+    found |= {alert.pk: alert for alert in changed if wanted(alert)}
     return list(found.values())
 
 

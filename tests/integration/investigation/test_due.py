@@ -27,6 +27,16 @@ def test_alerts_that_rested_are_investigated_again_a_few_at_a_time_and_those_of_
     assert investigation.due()[1:5] == keys[4:8]
 
 
+def test_whoever_brings_about_many_alerts_keeps_nobody_elses_waiting(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(investigation, "_NEW_AT_ONCE", 4)
+    flood = [make_alert(cluster, f"junk-{number}", actor="mallory") for number in range(9)]
+    other = make_alert(cluster, "reader", actor="jane")
+    latest = make_alert(cluster, "writer", actor="joe")
+    assert investigation.due() == [latest.pk, other.pk, flood[0].pk, flood[1].pk]
+
+
 def test_what_waited_in_the_queue_is_not_investigated_twice(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     alert = make_alert(cluster)
     gathered_for: list[int] = []
