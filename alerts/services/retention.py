@@ -1,14 +1,17 @@
-"""How long raw batches are kept. What an alert or a role's history rests on has rows of its own, and stays for good."""
+"""How long raw batches, and damaged items that no alert is about, are kept.
+
+What an alert or a role's history rests on has rows of its own, and stays for good.
+"""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from alerts.models import Batch, Cluster
+from alerts.models import Batch, Cluster, DamagedItem
 
 BYTES_A_GIB = 1024**3
 # So many at once, that nobody waits long for the database.
@@ -17,18 +20,23 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was deleted of a cluster, or would be: how many batches are too old, how many too many, and their bytes."""
+    """What was deleted of a cluster, or would be: how many batches are too old, how many too many, and their bytes.
+
+    `damaged` are the damaged items that are too old.
+    """
 
     cluster: str
     too_old: int
     too_many: int
     stored_bytes: int
+    damaged: int
 
 
 def purge(*, dry_run: bool = False) -> list[Purged]:
     """Delete each cluster's examined batches beyond RETENTION_DAYS and RETENTION_GIB, the oldest first.
 
-    A batch that waits, is being examined or was set aside stays, however old. A dry run only counts.
+    What was damaged and concerns no alert goes with the batches of its time. A batch that waits, is being examined or
+    was set aside stays, however old. A dry run only counts.
     """
     return [_purge(cluster, dry_run=dry_run) for cluster in Cluster.objects.all()]
 
@@ -45,7 +53,15 @@ def _purge(cluster: Cluster, *, dry_run: bool) -> Purged:
     if not dry_run:
         for start in range(0, len(surplus), _AT_ONCE):
             _delete(surplus[start : start + _AT_ONCE])
-    return Purged(cluster.name, too_old, len(surplus), stored + freed)
+    return Purged(cluster.name, too_old, len(surplus), stored + freed, _purge_damaged(cluster, before, dry_run=dry_run))
+
+
+def _purge_damaged(cluster: Cluster, before: datetime, *, dry_run: bool) -> int:
+    harmless = cluster.damaged_items.filter(alert=None, received_at__lt=before)
+    count = harmless.count()
+    while not dry_run and (keys := list(harmless.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE])):
+        DamagedItem.objects.filter(pk__in=keys).defer("body").delete()
+    return count
 
 
 def _stored(batches: QuerySet[Batch]) -> int:

@@ -13,8 +13,9 @@ class Command(BaseCommand):
     """Does now what the schedule does every hour, and says what came of it."""
 
     help = (
-        "Delete examined batches older than RETENTION_DAYS, and the oldest of a cluster beyond RETENTION_GIB. What "
-        "waits, what was set aside and what alerts rest on stays."
+        "Delete examined batches older than RETENTION_DAYS, and the oldest of a cluster beyond RETENTION_GIB; and "
+        "damaged items that no alert is about, when they are as old. What waits, what was set aside and what alerts "
+        "rest on stays."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,5 +28,6 @@ class Command(BaseCommand):
         for each in retention.purge(dry_run=options["dry_run"]):
             self.stdout.write(
                 f"{each.cluster}: {verb} {each.too_old:,} batches for their age and {each.too_many:,} for their size, "
-                f"{filesizeformat(each.stored_bytes)} in all."
+                f"{filesizeformat(each.stored_bytes)} in all, "
+                f"and {each.damaged:,} damaged items that no alert is about."
             )

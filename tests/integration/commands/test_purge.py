@@ -9,6 +9,7 @@ from pytest_django import Settings
 from alerts import tasks
 from alerts.models import Alert, AuditEvent, Batch, Cluster, DamagedItem
 from alerts.services import inbox, retention
+from tests.factories import make_alert
 from tests.recorded import ATTACK, take_in_recordings
 
 State = Batch.State
@@ -87,3 +88,24 @@ def test_evidence_stays_when_its_batch_goes_and_the_batch_can_come_again(cluster
     assert DamagedItem.objects.get().batch is None
     assert take_in_recordings(cluster, ATTACK) == {}
     assert (Alert.objects.count(), AuditEvent.objects.count()) == (alerts, events)
+
+
+def test_damage_that_no_alert_is_about_goes_when_it_is_old(cluster: Cluster, settings: Settings) -> None:
+    settings.RETENTION_DAYS = 2
+    now = timezone.now()
+    alert = make_alert(cluster)
+    for number, (days, about) in enumerate(((3, None), (3, alert), (1, None))):
+        DamagedItem.objects.create(
+            cluster=cluster,
+            sha256=f"{number:064}",
+            position=0,
+            reason="x",
+            size=1,
+            body=b"",
+            received_at=now - timedelta(days=days),
+            alert=about,
+        )
+    assert "would delete 0 batches" in purge("--dry-run")
+    assert DamagedItem.objects.count() == 3
+    assert "and 1 damaged items that no alert is about." in purge()
+    assert sorted(DamagedItem.objects.values_list("sha256", flat=True)) == [f"{1:064}", f"{2:064}"]
