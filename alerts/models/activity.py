@@ -35,7 +35,7 @@ class ActivityManager(models.Manager["Activity"]):
         with transaction.atomic():
             if alert is not None:
                 # Two records at once would claim the same predecessor.
-                Alert.objects.select_for_update().values_list("pk").get(pk=alert.pk)
+                Alert.objects.select_for_update(no_key=True).values_list("pk").get(pk=alert.pk)
             digests = self.select_for_update().filter(alert=alert).order_by("-pk").values_list("digest", flat=True)
             record = Activity(
                 kind=kind,

@@ -1,12 +1,13 @@
 """Opening alerts: the one place where a finding becomes an alert, with its checklist and its first activity."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from alerts import detections, playbook
@@ -43,6 +44,18 @@ def open_alert(
         return alert, False
     _begin([(alert, row)])
     return alert, True
+
+
+def hold(cluster: Cluster, *, keys: Set[int], fingerprints: Set[str], objects: Set[int]) -> None:
+    """Hold the alerts of these keys, of these causes and on these objects until the transaction is over, in one order.
+
+    Events of a transaction touch alerts in any order, and so would one worker wait for an alert that another holds.
+    """
+    # SQLite knows one writer only.
+    if connection.features.has_select_for_update and (keys or fingerprints or objects):
+        touched = Q(pk__in=keys) | Q(fingerprint__in=fingerprints) | Q(object__in=objects)
+        held = Alert.objects.filter(touched, cluster=cluster).order_by("pk").select_for_update(no_key=True)
+        list(held.values_list("pk"))
 
 
 def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
@@ -136,7 +149,7 @@ def withdraw_all_but(findings: Iterable[Finding], row: AuditEvent, named: Access
 
 
 def _happened(alert: Alert, at: datetime) -> bool:
-    locked = Alert.objects.select_for_update().only("happened_at").get(pk=alert.pk)
+    locked = Alert.objects.select_for_update(no_key=True).only("happened_at").get(pk=alert.pk)
     Alert.objects.filter(pk=alert.pk).update(evidence_due=True, happened_at=min(locked.happened_at, at))
     return True
 

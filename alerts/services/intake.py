@@ -7,28 +7,14 @@ from itertools import groupby
 from operator import attrgetter
 
 from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q
 
-from alerts import detections
 from alerts.audit import redaction
-from alerts.audit.decode import Damaged
 from alerts.audit.event import Event
-from alerts.audit.visible import storable, visible
-from alerts.detections import Finding, audit_data_damaged
-from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Cluster, DamagedItem, Notification
-from alerts.services import (
-    alarm,
-    archive,
-    delivery,
-    echoes,
-    inbox,
-    inventory,
-    investigation,
-    revocation,
-    stream,
-    tripwire,
-)
-from alerts.services.kept import event_of, row_of
+from alerts.audit.visible import visible
+from alerts.models import Alert, AuditEvent, Batch, Cluster, Notification
+from alerts.services import consequences, damage, echoes, inbox, investigation, stream, tripwire
+from alerts.services.consequences import Kept
+from alerts.services.kept import row_of
 from alerts.services.knowledge import Knowledge
 from alerts.services.reading import Reading, may_matter, read
 
@@ -90,19 +76,6 @@ def _together(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
         yield together
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An event worth a row, the row, and what the detections found in it.
-
-    What is found in a write of a role or binding depends on the versions before it: None until those are recorded.
-    """
-
-    batch: Batch
-    event: Event
-    row: AuditEvent
-    findings: tuple[Finding, ...] | None
-
-
 def _examine(batches: Sequence[Batch]) -> Outcome:
     """Examine batches of one cluster as if all they hold had come in one."""
     cluster = batches[0].cluster
@@ -112,7 +85,6 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
     kept = [
         each for batch, reading in readings for each in _worth_keeping(reading.decoded.events, batch, known, awaited)
     ]
-    told: list[Notification] = []
     with transaction.atomic():
         undone = inbox.hold(batches)
         readings = [(undone[batch.pk], reading) for batch, reading in readings if batch.pk in undone]
@@ -120,28 +92,32 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
             return Outcome()
         stored = _stored(cluster, [each for each in kept if each.batch.pk in undone])
         known.hold(each.event for each in stored)
-        opened = _take_in(stored, known, told)
+        found = consequences.work_out(stored, known)
+        concerned = investigation.concerned(cluster, "".join(reading.mentioned for _, reading in readings))
+        damaged = [(batch, reading.decoded.damaged) for batch, reading in readings if reading.decoded.damaged]
+        consequences.hold_alerts(found, known, besides=concerned, fingerprints=damage.causes(damaged))
+        opened, told = consequences.take_effect(found, known)
         echoes.attribute(cluster, [each.row for each in stored], opened)
-        opened += [alert for batch, reading in readings for alert in _keep_damaged(batch, reading.decoded.damaged)]
+        opened += [alert for batch, items in damaged for alert in damage.keep(batch, items)]
         stream.hear(cluster, [audit_id for _, reading in readings for audit_id in reading.canaries])
-        investigation.mark_due(cluster, "".join(reading.mentioned for _, reading in readings))
+        investigation.mark_due(cluster, concerned)
         _finish(cluster, readings)
     return Outcome(opened=tuple(opened), told=tuple(told), kept=len(stored))
 
 
-def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge, awaited: tripwire.Awaited) -> list[_Kept]:
+def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge, awaited: tripwire.Awaited) -> list[Kept]:
     found, causes = [], set[str]()
     for event in sorted(events, key=lambda event: event.at or batch.received_at):
         if not event.salvaged and not may_matter(event, awaited):
             continue
         if _changes_rbac(event):
-            found.append(_Kept(batch, event, row_of(event, batch), None))
+            found.append(Kept(batch, event, row_of(event, batch), None))
             continue
-        findings = tuple(known.attempts.gathered(each) for each in _found(event, batch, known))
+        findings = tuple(map(known.attempts.gathered, consequences.found_in(event, batch, known)))
         new = [each for each in findings if not (each.repetitive and each.fingerprint in causes)]
         causes |= {each.fingerprint for each in findings}
         if new or tripwire.concerns(event, awaited):
-            found.append(_Kept(batch, event, row_of(event, batch), findings))
+            found.append(Kept(batch, event, row_of(event, batch), findings))
     return found
 
 
@@ -150,7 +126,7 @@ def _changes_rbac(event: Event) -> bool:
     return event.writes_rbac and not event.dry_run and event.succeeded is not False
 
 
-def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
+def _stored(cluster: Cluster, kept: list[Kept]) -> list[Kept]:
     """Insert the rows that are not there yet, and return everything with its row's key and time, in order of time."""
     AuditEvent.objects.bulk_create([each.row for each in kept], ignore_conflicts=True)
     # In no order: SQLite would walk through all the cluster's events in the one they are shown in.
@@ -161,107 +137,6 @@ def _stored(cluster: Cluster, kept: list[_Kept]) -> list[_Kept]:
         each.row.pk, each.row.at = stored[each.row.sha256]
         each.row._state.adding, each.row._state.db = False, found.db
     return sorted(kept, key=lambda each: each.row.at)
-
-
-def _take_in(kept: Sequence[_Kept], known: Knowledge, told: list[Notification]) -> list[Alert]:
-    """Let events have their effects, return the alerts they opened, and add who is told of those opened again."""
-    cluster, held = known.cluster, known.held
-    watched = bool(kept) and tripwire.waits(cluster)
-    found: list[tuple[Finding, AuditEvent]] = []
-    late: list[AccessVersion] = []
-    for each in kept:
-        findings = each.findings if each.findings is not None else _found(each.event, each.batch, known)
-        found += [(finding, each.row) for finding in findings]
-        version = inventory.record(held, each.event, each.row)
-        if watched:
-            held.store()
-            for tripped in tripwire.notice(cluster, each.row, version):
-                told += delivery.announce(tripped.alert, tripwire.told(tripped), once=f"watch {tripped.pk}")
-        if version is not None:
-            known.forget()
-            late += [version] if held.newest(version.object) != version else []
-    held.store()
-    opened = alarm.open_all(cluster, found, held)
-    again = [judged for version in late for judged in _judged_again(cluster, version, known)]
-    return opened + [alert for alert, new in again if new]
-
-
-def _found(event: Event, batch: Batch, known: Knowledge) -> list[Finding]:
-    return [*_detected(event, known), *audit_data_damaged.examine(event, batch.received_at)]
-
-
-def _detected(event: Event, known: Knowledge) -> list[Finding]:
-    found = detections.examine(event, known)
-    return [each for each in found if not (each.kind and revocation.ours(known.cluster, event, kind=each.kind))]
-
-
-def _judged_again(cluster: Cluster, version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
-    """Examine the next changes of an object again, where what they changed from became known only now."""
-    for following in _following(version):
-        event = event_of(following)
-        if event is None:
-            continue
-        found = _detected(event, known)
-        for finding in found:
-            yield alarm.open_alert(cluster, finding, following)
-        if not following.incomplete:
-            # Of any other the row may say less than the event did that the alert was opened for.
-            alarm.withdraw_all_but(found, following, version.object)
-
-
-def _following(version: AccessVersion) -> Iterator[AuditEvent]:
-    """Yield the events that changed the object from this version: more than one where it is unknown what some left."""
-    later = version.object.versions.filter(at__gt=version.at).defer("manifest").order_by("at", "pk")
-    known = Q(deletion=True) | Q(manifest__isnull=False)
-    told = later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event")
-    for each in told.iterator(chunk_size=10):
-        if each.event is not None:
-            yield each.event
-        if each.known:
-            return
-
-
-def _keep_damaged(batch: Batch, damaged: Sequence[Damaged]) -> list[Alert]:
-    """Store what is damaged, with the alert of that where it concerns RBAC or may, and return the alerts it opened."""
-    if not damaged:
-        return []
-    found = {each.sha256: each for each in damaged}
-    known = DamagedItem.objects.filter(cluster=batch.cluster, sha256__in=list(found))
-    for sha256 in known.values_list("sha256", flat=True):
-        del found[sha256]
-    alerts: dict[str, tuple[Alert, bool]] = {}
-    items = []
-    for each in found.values():
-        item = _damaged(batch, each)
-        for finding in _found_in(each, batch):
-            if finding.fingerprint not in alerts:
-                alerts[finding.fingerprint] = alarm.open_alert(batch.cluster, finding, at=batch.received_at)
-            item.alert = alerts[finding.fingerprint][0]
-        items.append(item)
-    DamagedItem.objects.bulk_create(items, ignore_conflicts=True)
-    return [alert for alert, new in alerts.values() if new]
-
-
-def _found_in(item: Damaged, batch: Batch) -> Iterator[Finding]:
-    if item.event is None:
-        yield audit_data_damaged.unreadable(batch.received_at)
-    else:
-        yield from audit_data_damaged.examine(item.event, batch.received_at)
-
-
-def _damaged(batch: Batch, item: Damaged) -> DamagedItem:
-    salvaged = redaction.redacted(item.event) if item.event else {}
-    return DamagedItem(
-        cluster=batch.cluster,
-        batch=batch,
-        sha256=item.sha256,
-        position=item.position,
-        reason=storable(item.reason),
-        salvaged={key: value for key, value in salvaged.items() if key not in {"requestObject", "responseObject"}},
-        size=len(item.raw),
-        body=archive.pack(item.raw),
-        received_at=batch.received_at,
-    )
 
 
 def _finish(cluster: Cluster, readings: Sequence[tuple[Batch, Reading]]) -> None:

@@ -71,21 +71,15 @@ def waits(cluster: Cluster) -> bool:
     return _waiting(cluster).exists()
 
 
-def notice(cluster: Cluster, row: AuditEvent, version: AccessVersion | None = None) -> list[Watch]:
-    """Trip the watches that this event makes true and return them, each alert reopened where it was closed.
-
-    `version` is what the event says became of a role or binding. Belongs into the transaction that records the event.
-    """
+def true_by(cluster: Cluster, row: AuditEvent, version: AccessVersion | None = None) -> list[Watch]:
+    """Return the watches that an event makes true. `version` is what it says became of a role or binding."""
     if row.subresource or row.verb not in WRITES or row.dry_run:
         return []
     waiting = list(_waiting(cluster).filter(until__gte=row.at).select_related("alert"))
     if not waiting:
         return []
     gaining = grants.gained(version, [each for each in waiting if each.condition == Watch.Condition.GAINS])
-    tripped = [watch for watch in waiting if watch.pk in gaining or _is_true(watch, row)]
-    for watch in tripped:
-        _trip(watch, row)
-    return tripped
+    return [watch for watch in waiting if watch.pk in gaining or _is_true(watch, row)]
 
 
 def notice_listed(version: AccessVersion) -> list[Watch]:
@@ -98,7 +92,7 @@ def notice_listed(version: AccessVersion) -> list[Watch]:
     gaining = grants.gained(version, [each for each in waiting if each.condition == Watch.Condition.GAINS])
     tripped = [watch for watch in waiting if watch.pk in gaining or _is_back(watch, version)]
     for watch in tripped:
-        _trip(watch, None)
+        trip(watch, None)
     return tripped
 
 
@@ -168,9 +162,12 @@ def _uid(row: AuditEvent) -> str:
     return str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
 
 
-def _trip(watch: Watch, row: AuditEvent | None) -> None:
-    """Mark the watch, add the event to its alert where there is one, and open the alert again if it was closed."""
-    alert = Alert.objects.select_for_update().get(pk=watch.alert_id)
+def trip(watch: Watch, row: AuditEvent | None) -> None:
+    """Mark the watch, add the event to its alert where there is one, and open the alert again if it was closed.
+
+    Belongs into the transaction that records the event.
+    """
+    alert = Alert.objects.select_for_update(no_key=True).get(pk=watch.alert_id)
     watch.tripped_at, watch.tripped_by, watch.alert = timezone.now(), row, alert
     watch.save(update_fields=["tripped_at", "tripped_by"])
     if row is not None:

@@ -29,7 +29,7 @@ def _changing(alert: Alert, *, version: int) -> Iterator[Alert]:
     Raises Stale.
     """
     with transaction.atomic():
-        fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+        fresh = Alert.objects.select_for_update(no_key=True).get(pk=alert.pk)
         if fresh.version != version:
             raise Stale("This alert changed since you looked at it. Here is how it stands; nothing of yours was saved.")
         yield fresh
@@ -163,7 +163,7 @@ def withdraw(alert: Alert, *, reason: str) -> None:
 
     Belongs into a transaction. Where it is closed, nothing happens.
     """
-    fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+    fresh = Alert.objects.select_for_update(no_key=True).get(pk=alert.pk)
     if fresh.status == Status.NEW and fresh.assignee is None:
         fresh.status, fresh.verdict, fresh.closed_at = Status.CLOSED, Verdict.FALSE_POSITIVE, timezone.now()
         fresh.version += 1

@@ -1,5 +1,6 @@
 """Opening many alerts at once comes to the same as opening one after the other, whoever else opens some meanwhile."""
 
+import hashlib
 import time
 from typing import Any
 
@@ -16,14 +17,14 @@ from tests.unit.audit.events import as_bytes, creation, event_list
 PEOPLE = [f"person-{number}@example.com" for number in range(10)]
 
 
-def refused(username: str, attempt: int) -> bytes:
+def refused(username: str, attempt: int, second: int = 0) -> bytes:
     """Return an attempt to make a role. Those of somebody on one day share an alert."""
     event = creation(
         auditID=f"{username}-{attempt}",
         user={"username": username},
         responseStatus={"code": 403},
         responseObject={"kind": "Status", "code": 403},
-        requestReceivedTimestamp=f"2026-11-23T18:00:{attempt:02}.000000Z",
+        requestReceivedTimestamp=f"2026-11-23T18:{attempt:02}:{second:02}.000000Z",
     )
     return as_bytes(event)
 
@@ -72,3 +73,21 @@ def test_several_workers_that_find_the_same_open_each_alert_once(
     assert Step.objects.count() == 10 * len(STEPS)
     assert Activity.objects.filter(kind="opened").count() == 10
     assert not [alert for alert in opened if Activity.objects.broken(alert)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_workers_add_to_the_same_alerts_in_whatever_order(parallel: Parallel) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    take_in(cluster, event_list(*(refused(person, 0) for person in PEOPLE)))
+    waiting = []
+    for attempt in range(1, 31):
+        people = sorted(PEOPLE, key=lambda person: hashlib.sha256(f"{attempt} {person}".encode()).digest())
+        events = [refused(person, attempt, second) for second, person in enumerate(people)]
+        waiting.append(inbox.store_leased(cluster, event_list(*events))[0])
+
+    def work() -> None:
+        while waiting:
+            assert not intake.examine(waiting.pop()).error
+
+    parallel(work, 4)
+    assert {alert.events.count() for alert in Alert.objects.all()} == {31}

@@ -78,14 +78,14 @@ def test_one_batch_that_fails_does_not_hold_up_the_others(
     cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(cluster, "first", "second", "third")
-    mark_due = investigation.mark_due
+    concerned = investigation.concerned
 
-    def fail_for_the_second(found: Cluster, mentioned: str) -> None:
+    def fail_for_the_second(found: Cluster, mentioned: str) -> list[int]:
         if "second" in mentioned:
             raise RuntimeError
-        mark_due(found, mentioned)
+        return concerned(found, mentioned)
 
-    monkeypatch.setattr(investigation, "mark_due", fail_for_the_second)
+    monkeypatch.setattr(investigation, "concerned", fail_for_the_second)
     tasks.examine_inbox()
     assert {alert.object.name for alert in Alert.objects.all() if alert.object} == {"first", "third"}
     assert Batch.objects.get(state=Batch.State.LEASED).error == "RuntimeError: "

@@ -4,6 +4,7 @@
 same. What is not known is called unknown, never empty.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -117,18 +118,22 @@ def _save(alert: Alert, gathered: dict[str, Any], of_role: posture.Look, observe
         fresh.save(update_fields=fields)
 
 
-def mark_due(cluster: Cluster, mentioned: str) -> None:
-    """Have the open alerts investigated again that a batch concerns: its mentions name their actor or their role."""
+def concerned(cluster: Cluster, mentioned: str) -> list[int]:
+    """Return the keys of the open alerts to investigate again: a batch's mentions name their actor or their role."""
     lines = frozenset(mentioned.split("\n"))
     waiting = Alert.objects.open().filter(cluster=cluster, evidence_due=False)
     subjects = waiting.values_list("pk", "actor", "object__kind", "object__namespace", "object__name")
-    concerned = [
+    return [
         pk
         for pk, actor, kind, namespace, name in subjects
         if mentions.actor(actor) in lines or (kind and mentions.role(kind, namespace, name) in lines)
     ]
-    if concerned:
-        Alert.objects.filter(pk__in=concerned).update(evidence_due=True)
+
+
+def mark_due(cluster: Cluster, keys: Sequence[int]) -> None:
+    """Have alerts investigated again."""
+    if keys:
+        Alert.objects.filter(cluster=cluster, pk__in=keys).update(evidence_due=True)
 
 
 def ask_again(alert: Alert) -> None:
