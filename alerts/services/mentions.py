@@ -6,7 +6,7 @@ of a written binding the role it refers to. Names stand as `visible` shows them,
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from django.db.models import Q
 
@@ -17,6 +17,7 @@ from alerts.audit.reason import Grant
 from alerts.audit.remembered import remembered
 from alerts.audit.visible import visible
 from alerts.detections.writes import BINDINGS, KINDS
+from alerts.models.lines import HasAnyLine
 
 # A name has no limit of its own; an index of names needs one. Beyond it, its hash tells names apart.
 _LONGEST = 500
@@ -104,17 +105,6 @@ def _written(event: Event) -> Iterator[str]:
         yield role(kind, event.namespace if kind == "Role" else "", name)
 
 
-def contains(text: str, lines: Iterable[str]) -> bool:
-    """Tell whether any of the lines is in the mentions of a batch."""
-    return any(f"\n{line}\n" in text for line in lines)
-
-
-def any_of(lines: Iterable[str]) -> Q:
-    """Return the condition on batches that lets through every batch with one of the lines, and perhaps some more.
-
-    More, since SQLite compares without case; `contains` decides.
-    """
-    condition = Q(pk__in=())
-    for line in lines:
-        condition |= Q(mentions__contains=f"\n{line}\n")
-    return condition
+def any_of(lines: Collection[str]) -> Q:
+    """Return the condition on batches that mention any of these lines."""
+    return Q(HasAnyLine("mentions", lines)) if lines else Q(pk__in=())
