@@ -12,17 +12,22 @@ _RECORDED = (
     ROOT / "tests" / "data" / "audit" / "control-plane-start.jsonl",
     *sorted((ROOT / "alerts" / "cluster" / "practice" / "recordings").glob("*.jsonl")),
 )
-# Of a thousand events: reads, renewals of leases, other writes, and writes of roles and bindings.
-_READS, _LEASES, _WRITES, _RBAC = 670, 300, 20, 10
+# Of a thousand events: renewals of leases, other writes, and unless something else is asked for writes of roles and
+# bindings. The others are reads.
+_LEASES, _WRITES, RBAC = 300, 20, 10
 # Listings of every role at an API server's start are larger than what any cluster does all day.
 _LARGEST = 16 * 1024
 
 
-def bodies(count: int) -> list[bytes]:
-    """Return so many events as API servers post them, BATCH to a body; the same in every run."""
+def bodies(count: int, *, rbac: int = RBAC) -> list[bytes]:
+    """Return so many events as API servers post them, BATCH to a body; the same in every run.
+
+    `rbac` of a thousand write roles and bindings.
+    """
     chance = random.Random(5)  # noqa: S311  (nothing secret is made of it)
     kinds = _kinds()
-    order = chance.choices(list(kinds), (_READS, _LEASES, _WRITES, _RBAC), k=count)
+    shares = (1000 - _LEASES - _WRITES - rbac, _LEASES, _WRITES, rbac)
+    order = chance.choices(list(kinds), shares, k=count)
     items = [_varied(chance.choice(kinds[kind]), number, chance) for number, kind in enumerate(order)]
     return [_list(items[start : start + BATCH]) for start in range(0, count, BATCH)]
 

@@ -273,10 +273,13 @@ def main() -> None:
     """Measure everything, each stage with a database in a process of its own, and print a line for each."""
     parser = ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--events", type=int, default=100_000, help="how many events (default: 100,000)")
+    parser.add_argument(
+        "--rbac", type=int, default=corpus.RBAC, help="how many of a thousand write roles and bindings (default: 10)"
+    )
     parser.add_argument("--offline", action="store_true", help="leave out the peers that are not installed")
     parser.add_argument("--stage", choices=["reading", *STAGES], help="measure this alone")
     options = parser.parse_args()
-    bodies = corpus.bodies(options.events)
+    bodies = corpus.bodies(options.events, rbac=options.rbac)
     try:
         if options.stage in STAGES:
             STAGES[options.stage](bodies)
@@ -286,10 +289,8 @@ def main() -> None:
         sys.exit(str(problem))
     if not options.stage:
         for stage in STAGES:
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.intake", "--events", str(options.events), "--stage", stage],
-                check=False,
-            )
+            corpora = ["--events", str(options.events), "--rbac", str(options.rbac)]
+            subprocess.run([sys.executable, "-m", "benchmarks.intake", *corpora, "--stage", stage], check=False)
 
 
 if __name__ == "__main__":
