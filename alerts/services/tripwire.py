@@ -58,9 +58,9 @@ def concerns(event: Event, awaited: Awaited) -> bool:
     """Tell whether an event is, or may be, what a watch waits for."""
     if event.subresource or event.dry_run:
         return False
-    if awaited.writers and event.writes_rbac:
-        assumed = event.impersonated_user.username if event.impersonated_user else ""
-        return not awaited.writers.isdisjoint({storable(event.actor), storable(assumed)})
+    assumed = event.impersonated_user.username if event.impersonated_user else ""
+    if event.writes_rbac and not awaited.writers.isdisjoint({storable(event.actor), storable(assumed)}):
+        return True
     if not awaited.places or not creates(event):
         return False
     return (f"{event.group}/{event.resource}", storable(event.namespace), storable(event.name)) in awaited.places

@@ -1,5 +1,6 @@
 """What tests with a database may use besides."""
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ def parallel(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyP
         file = tmp_path / "parallel.sqlite3"
         if connection.vendor == "sqlite":
             _copy(connection.connection, str(file))
+            _settle(file)
             monkeypatch.setitem(connections.settings["default"], "NAME", str(file))
         start, problems = Barrier(threads), []
 
@@ -47,6 +49,12 @@ def parallel(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise problems[0]
 
     return run
+
+
+def _settle(file: Path) -> None:
+    """Have the file as an installation has it before its processes begin: only one can change how it is written."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def _copy(source: sqlite3.Connection | str, target: sqlite3.Connection | str) -> None:

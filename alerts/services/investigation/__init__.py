@@ -119,10 +119,13 @@ def _save(alert: Alert, gathered: dict[str, Any], of_role: posture.Look, observe
 
 
 def concerned(cluster: Cluster, mentioned: str) -> list[int]:
-    """Return the keys of the open alerts to investigate again: a batch's mentions name their actor or their role."""
+    """Return the keys of the open alerts to investigate again: a batch's mentions name their actor or their role.
+
+    Those too that are due already: while the transaction holds them, nobody searches too early for the batch.
+    """
     lines = frozenset(mentioned.split("\n"))
-    waiting = Alert.objects.open().filter(cluster=cluster, evidence_due=False)
-    subjects = waiting.values_list("pk", "actor", "object__kind", "object__namespace", "object__name")
+    open_ones = Alert.objects.open().filter(cluster=cluster)
+    subjects = open_ones.values_list("pk", "actor", "object__kind", "object__namespace", "object__name")
     return [
         pk
         for pk, actor, kind, namespace, name in subjects
@@ -133,7 +136,7 @@ def concerned(cluster: Cluster, mentioned: str) -> list[int]:
 def mark_due(cluster: Cluster, keys: Sequence[int]) -> None:
     """Have alerts investigated again."""
     if keys:
-        Alert.objects.filter(cluster=cluster, pk__in=keys).update(evidence_due=True)
+        Alert.objects.filter(cluster=cluster, pk__in=keys, evidence_due=False).update(evidence_due=True)
 
 
 def ask_again(alert: Alert) -> None:
