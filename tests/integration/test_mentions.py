@@ -72,7 +72,11 @@ def test_a_part_of_a_line_is_no_mention_and_neither_is_the_same_in_another_case(
 
 @pytest.mark.parametrize(
     "name",
-    ["janet", "100%", "under_score", HOSTILE, "back\\slash", "a|b", "(?:x", "***=y", "{1}", "größe \u202e", "x" * 999],
+    [
+        *("janet", "100%", "under_score", HOSTILE, "back\\slash", "a|b", "(?:x", "***=y", "{1}", "größe \u202e"),
+        # An index of PostgreSQL takes no more than 2,704 bytes.
+        *("x" * 999, "\U0001f600" * 999),
+    ],
 )
 def test_a_search_finds_the_batches_with_a_line(cluster: Cluster, name: str) -> None:
     for username in (name, "somebody else"):
