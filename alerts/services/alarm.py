@@ -59,9 +59,14 @@ def hold(cluster: Cluster, *, keys: Set[int], fingerprints: Set[str], objects: S
 
 
 def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
-    """Open the alerts of findings in events as if one came after the other, and return those that are new."""
+    """Open the alerts of findings in events as if one came after the other, and return those that are new.
+
+    Those about objects that are held come first, in the order of their events. Of the others somebody else may open the
+    same at the same time: they come in an order of their own, in which no two wait for each other.
+    """
     if not found:
         return []
+    found = sorted(found, key=lambda each: "" if held.get(_name(each[0])) else each[0].fingerprint)
     first: dict[str, tuple[Finding, AuditEvent]] = {}
     for each in found:
         first.setdefault(each[0].fingerprint, each)

@@ -29,6 +29,12 @@ def refused(username: str, attempt: int, second: int = 0) -> bytes:
     return as_bytes(event)
 
 
+def attempts(minute: int) -> list[bytes]:
+    """Return an attempt of each, in another order each minute."""
+    people = sorted(PEOPLE, key=lambda person: hashlib.sha256(f"{minute} {person}".encode()).digest())
+    return [refused(person, minute, second) for second, person in enumerate(people)]
+
+
 def test_where_somebody_else_opens_an_alert_meanwhile_each_is_opened_by_itself(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +57,7 @@ def test_several_workers_that_find_the_same_open_each_alert_once(
     parallel: Parallel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = Cluster.objects.create(name="prod-eu")
-    bodies = [event_list(*(refused(person, attempt) for person in PEOPLE)) for attempt in range(3)]
+    bodies = [event_list(*attempts(attempt)) for attempt in range(3)]
     waiting = [inbox.store_leased(cluster, body)[0] for body in bodies]
     opened, open_all = list[Alert](), alarm._opened
 
@@ -79,11 +85,7 @@ def test_several_workers_that_find_the_same_open_each_alert_once(
 def test_several_workers_add_to_the_same_alerts_in_whatever_order(parallel: Parallel) -> None:
     cluster = Cluster.objects.create(name="prod-eu")
     take_in(cluster, event_list(*(refused(person, 0) for person in PEOPLE)))
-    waiting = []
-    for attempt in range(1, 31):
-        people = sorted(PEOPLE, key=lambda person: hashlib.sha256(f"{attempt} {person}".encode()).digest())
-        events = [refused(person, attempt, second) for second, person in enumerate(people)]
-        waiting.append(inbox.store_leased(cluster, event_list(*events))[0])
+    waiting = [inbox.store_leased(cluster, event_list(*attempts(attempt)))[0] for attempt in range(1, 31)]
 
     def work() -> None:
         while waiting:

@@ -70,7 +70,7 @@ def test_a_dry_run_is_not_kept(cluster: Cluster) -> None:
 
 
 def test_a_refusal_is_an_alert_of_its_own(cluster: Cluster) -> None:
-    opened = take_in(cluster, recording("refused-escalation")).opened
+    opened = sorted(take_in(cluster, recording("refused-escalation")).opened, key=lambda alert: alert.happened_at)
     assert [(alert.title, alert.attempted) for alert in opened] == [
         ("Attempt to create an unnamed ClusterRole", True),
         ("Attempt to create ClusterRole debug-everything", True),
