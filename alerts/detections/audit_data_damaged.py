@@ -65,10 +65,6 @@ def _made(cause: list[str], title: str, event: Event | None, *, repetitive: bool
         cause=json.dumps(cause),
         title=title,
         event=event,
-        kind="",
-        namespace="",
-        name="",
-        uid="",
         recurring=True,
         repetitive=repetitive,
     )

@@ -91,8 +91,4 @@ def finding(cluster: str, found: Silence) -> Finding:
         cause=json.dumps([found.since.isoformat()]),
         title=f"{lost} {cluster}",
         event=None,
-        kind="",
-        namespace="",
-        name="",
-        uid="",
     )

@@ -48,8 +48,6 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
         cause=json.dumps(["uid", uid] if uid else ["request", event.name, *request_of(event)]),
         title=f"Certificate request {event.name} approved{named}",
         event=event,
-        kind="",
-        namespace="",
         name=event.name,
         uid=uid,
     )

@@ -26,10 +26,10 @@ class Finding:
     cause: str
     title: str
     event: Event | None
-    kind: str
-    namespace: str
-    name: str
-    uid: str
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
     attempted: bool = False
     by: str = ""
     recurring: bool = False

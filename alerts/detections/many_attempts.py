@@ -21,10 +21,6 @@ def finding(event: Event, limit: int) -> Finding:
         cause=json.dumps([event.actor, day_of(event)]),
         title=f"More than {limit} different attempts refused in a day",
         event=event,
-        kind="",
-        namespace="",
-        name="",
-        uid="",
         attempted=True,
         repetitive=True,
     )

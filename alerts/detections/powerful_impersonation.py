@@ -54,10 +54,7 @@ def _finding(event: Event, who: str) -> Finding:
         cause=json.dumps([deed, event.actor, who, day_of(event)]),
         title=f"{deed} {who or 'somebody whom the log does not name'}",
         event=event,
-        kind="",
-        namespace="",
         name=who,
-        uid="",
         attempted=attempted,
         # Where people come through a proxy, all they read is read in their name.
         repetitive=attempted or not (event.verb in WRITES or event.subresource),

@@ -48,10 +48,8 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
         cause=json.dumps(cause),
         title=title,
         event=event,
-        kind="",
         namespace=holder.subject.namespace,
         name=holder.subject.name,
-        uid="",
         attempted=not done,
         repetitive=event.code == 403,
     )
