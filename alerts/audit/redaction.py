@@ -58,13 +58,14 @@ def _hidden(match: re.Match[str]) -> str:
 
 def redacted(event: Event) -> dict[str, Any]:
     """Return the whole event as JSON that may be kept; of a damaged one, whatever can be read."""
+    secret = (event.group, event.resource) in _SECRET_RESOURCES
     try:
         content: dict[str, Any] = salvage.parse(event.raw)
     except salvage.Unreadable:
         content = {key: _readable(event.raw, start, end) for key, start, end in salvage.members(event.raw)}
-    secret = (event.group, event.resource) in _SECRET_RESOURCES
-    if not secret and _is_harmless(event.raw):
-        return content
+    else:
+        if not secret and _is_harmless(event.raw):
+            return content
     return {
         text(key): manifest(value, secret=secret and key in {"requestObject", "responseObject"})
         for key, value in content.items()
@@ -72,7 +73,7 @@ def redacted(event: Event) -> dict[str, Any]:
 
 
 def _is_harmless(raw: bytes) -> bool:
-    """Tell whether there is nothing to hide in JSON and nothing that a database refuses, as in most: told much sooner.
+    """Tell whether there is nothing to hide in sound JSON and nothing that a database refuses, as in most of it.
 
     Only of plain text: what is escaped may be any of it, and so may other letters that are the same in lower case.
     """

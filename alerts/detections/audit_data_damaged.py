@@ -24,7 +24,7 @@ def examine(event: Event, received_at: datetime) -> Iterator[Finding]:
     What is left of a damaged event need not say when it was; it was received then.
     """
     if absurd(event) or (event.incomplete and may_write_rbac(event)):
-        # Anybody may choose an audit ID, for any number of reads.
+        # Anybody may choose an audit ID, for any number of requests.
         yield _finding(event.actor, event.at or received_at, event, repetitive=not may_write_rbac(event))
 
 

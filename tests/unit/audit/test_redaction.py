@@ -171,6 +171,14 @@ def test_of_a_damaged_event_whatever_can_be_read_is_kept() -> None:
     assert kept["responseObject"] == creation()["responseObject"]
 
 
+@pytest.mark.parametrize("inside", [b'{"a\0b":1}', b'{"a":"b\0"}', b'"a\0"'])
+def test_of_an_event_with_a_raw_nul_what_is_kept_a_database_holds(inside: bytes) -> None:
+    for member in (b'"extra":' + inside, b'"ex\0tra":1'):
+        raw = as_bytes(creation()).replace(b'"verb"', member + b',"verb"', 1)
+        (event,) = decode(raw).events
+        assert "\\u0000" not in json.dumps(redaction.redacted(event))
+
+
 @pytest.mark.parametrize("kind", [{}, [], ["Secret"], {"Secret": 1}, 7, None, True])
 def test_a_kind_that_is_no_word_breaks_nothing(kind: object) -> None:
     body = {"kind": kind, "spec": {"kind": kind, "replicas": 1}}
