@@ -137,7 +137,11 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
         installation.begin(path, postgres=postgres)
         from alerts.models import Alert, AuditEvent, Batch, Cluster
         from alerts.services import inbox, intake
+        from triage.celery import app, settle
 
+        # What a worker's process does before it begins
+        app.loader.import_default_modules()
+        settle()
         cluster = Cluster.objects.create(name="benchmark")
         for body in bodies:
             inbox.store(cluster, body)
