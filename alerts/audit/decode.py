@@ -67,9 +67,6 @@ def decode(body: bytes) -> Decoded:
     for position, item in enumerate(envelope.items(body)):
         event, reason = read(item)
         if event is not None:
-            if event.at is None and item.at is not None:
-                # Cut before its times: it was logged when it was over, or so.
-                msgspec.structs.force_setattr(event, "stage_timestamp", item.at)
             events.append(event)
         if reason:
             damaged.append(Damaged(position, reason, item.raw, event))
@@ -78,7 +75,14 @@ def decode(body: bytes) -> Decoded:
 
 def read(item: envelope.Item) -> tuple[Event | None, str]:
     """Return the event that an item is, as far as there is one, and what is wrong with it or ""."""
-    raw, problem = item.raw, item.problem
+    event, problem = _read(item.raw, item.problem)
+    if event is not None and event.at is None and item.at is not None:
+        # Cut before its times: it was logged when it was over, or so.
+        msgspec.structs.force_setattr(event, "stage_timestamp", item.at)
+    return event, problem
+
+
+def _read(raw: bytes, problem: str) -> tuple[Event | None, str]:
     if not problem:
         try:
             event = _event.decode(raw)

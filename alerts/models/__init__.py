@@ -7,6 +7,7 @@ from alerts.models.audit_event import AuditEvent
 from alerts.models.batch import Batch, DamagedItem
 from alerts.models.canary import Canary
 from alerts.models.cluster import Cluster
+from alerts.models.held_requests import HeldRequests
 from alerts.models.known_actor import KnownActor
 from alerts.models.mute import Mute
 from alerts.models.note import Note, NoteRevision
@@ -33,6 +34,7 @@ __all__ = [
     "Channel",
     "Cluster",
     "DamagedItem",
+    "HeldRequests",
     "KnownActor",
     "Mute",
     "Note",

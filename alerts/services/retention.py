@@ -1,4 +1,4 @@
-"""How long raw batches, and damaged items that no alert is about, are kept.
+"""How long raw batches, damaged items that no alert is about, and the requests held with closed alerts are kept.
 
 What an alert or a role's history rests on has rows of its own, and stays for good.
 """
@@ -11,7 +11,7 @@ from django.db.models import QuerySet, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from alerts.models import Batch, Cluster, DamagedItem
+from alerts.models import Batch, Cluster, DamagedItem, HeldRequests
 
 BYTES_A_GIB = 1024**3
 # So many at once, that nobody waits long for the database.
@@ -35,7 +35,8 @@ class Purged:
 def purge(*, dry_run: bool = False) -> list[Purged]:
     """Delete each cluster's examined batches beyond RETENTION_DAYS and RETENTION_GIB, the oldest first.
 
-    What was damaged and concerns no alert goes with the batches of its time. A batch that waits, is being examined or
+    What was damaged and concerns no alert goes with the batches of its time, and so do the requests that are held with
+    alerts closed that long ago. A batch that waits, is being examined or
     was set aside stays, however old. A dry run only counts.
     """
     return [_purge(cluster, dry_run=dry_run) for cluster in Cluster.objects.all()]
@@ -53,6 +54,7 @@ def _purge(cluster: Cluster, *, dry_run: bool) -> Purged:
     if not dry_run:
         for start in range(0, len(surplus), _AT_ONCE):
             _delete(surplus[start : start + _AT_ONCE])
+        HeldRequests.objects.filter(alert__cluster=cluster, alert__closed_at__lt=before).delete()
     return Purged(cluster.name, too_old, len(surplus), stored + freed, _purge_damaged(cluster, before, dry_run=dry_run))
 
 

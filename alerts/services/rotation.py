@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from alerts.models import Batch, Channel, Cluster, DamagedItem, credential
+from alerts.models import Batch, Channel, Cluster, DamagedItem, HeldRequests, credential
 from alerts.models.credential import CredentialLost
 from alerts.services import archive
 
@@ -32,6 +32,7 @@ def kinds() -> list[Kind]:
         ("cluster credentials", Cluster, "sealed_api_token", _credential),
         ("channel secrets", Channel, "sealed_secret", _credential),
         ("damaged items", DamagedItem, "body", archive.repack),
+        ("requests held for alerts", HeldRequests, "body", archive.repack),
         ("stored batches", Batch, "body", archive.repack),
     ]
     return [

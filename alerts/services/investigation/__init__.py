@@ -51,7 +51,7 @@ def gather(alert: Alert) -> None:
         problem = f"The evidence could not be gathered: {type(error).__name__}. It is tried again every minute."
         Alert.objects.filter(pk=alert.pk).update(evidence_due=True, evidence_error=problem, evidence_at=timezone.now())
         raise
-    _save(alert, gathered, *found)
+    _save(case, gathered, *found)
 
 
 def _policies(case: Case) -> tuple[posture.Look, posture.Look]:
@@ -95,9 +95,10 @@ def _kept(case: Case, fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _save(alert: Alert, gathered: dict[str, Any], of_role: posture.Look, observed: posture.Look) -> None:
+def _save(case: Case, gathered: dict[str, Any], of_role: posture.Look, observed: posture.Look) -> None:
     with transaction.atomic():
-        fresh = Alert.objects.select_for_update().get(pk=alert.pk)
+        fresh = Alert.objects.select_for_update().get(pk=case.alert.pk)
+        case.history.hold(case.past.events, case.since.events, case.permitted)
         remedies.record(fresh, gathered["evidence"].get("remedy", {}).get("items", []))
         watch.cover(fresh)
         posture.record(fresh, of_role, observed=observed)

@@ -1,6 +1,6 @@
 """Everything an investigation looks at, gathered once: the role as it stood, the cluster, the requests that matter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,9 +15,9 @@ from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluste
 from alerts.services import evidence, inventory, known_actors, listing
 from alerts.services.investigation.acts import who
 from alerts.services.investigation.findings import Findings
+from alerts.services.investigation.history import History
 from alerts.services.kept import event_of
 
-PAST = timedelta(days=7)
 # Through a group anybody may use the role; of those found doing so, these many are followed.
 FOLLOWED = 20
 HOLDERS = 100
@@ -45,6 +45,7 @@ class Case:
     def __init__(self, alert: Alert) -> None:
         self.alert = alert
         self.cluster: Cluster = alert.cluster
+        self.history = History(alert)
         self.problem = _refreshed(self.cluster)
         self.opening: AuditEvent | None = alert.events.order_by("at", "pk").first()
 
@@ -218,18 +219,9 @@ class Case:
         return found if self.binding is None else tuple(each for each in found if each.binding == self.binding)
 
     @cached_property
-    def history_since(self) -> datetime | None:
-        """When the oldest batch begins that is still stored."""
-        return evidence.history_since(self.cluster)
-
-    @cached_property
     def past(self) -> Findings:
         """What the actor did in the days before the alert."""
-        until = self.alert.happened_at - timedelta(microseconds=1)
-        search = evidence.search(
-            self.cluster, actors=[self.alert.actor], since=until - PAST, until=until, newest_first=True
-        )
-        return Findings.of(search)
+        return self.history.before(self.alert.actor)
 
     @cached_property
     def since(self) -> Findings:
@@ -238,11 +230,11 @@ class Case:
         holders = sorted({holder.subject.username for holder in self.holders} - {""})
         assumed = self.identity.subject.username if self.identity and not self.alert.attempted else ""
         actors = {self.alert.actor, assumed, *holders[:HOLDERS]} - {""}
-        found = self._of_binding(self._search(roles, actors), actors)
+        found = self._of_binding(self.history.after(roles, actors), actors)
         through_groups = {storable(who(event)) for event in found.events if self.permitted(event)} - actors
         if through_groups:
             actors |= set(sorted(through_groups)[:FOLLOWED])
-            return self._of_binding(self._search(roles, actors), actors)
+            return self._of_binding(self.history.after(roles, actors), actors)
         return found
 
     def _of_binding(self, found: Findings, actors: set[str]) -> Findings:
@@ -251,11 +243,6 @@ class Case:
             return found
         meant = [event for event in found.events if self.permitted(event) or {event.actor, who(event)} & actors]
         return replace(found, events=meant)
-
-    def _search(self, roles: list[rbac.RoleRef], actors: Iterable[str]) -> Findings:
-        return Findings.of(
-            evidence.search(self.cluster, roles=roles, actors=list(actors), since=self.alert.happened_at)
-        )
 
     def permitted(self, event: Event) -> bool:
         """Tell whether it was this role, through the alert's binding or by the identity taken, that permitted it."""

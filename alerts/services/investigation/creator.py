@@ -39,7 +39,7 @@ def evidence(case: Case) -> dict[str, Any]:
         "tool": tool_of(row),
         "sightings": seen,
         "history": {
-            "since": case.history_since.isoformat() if case.history_since else "",
+            "since": case.history.since.isoformat() if case.history.since else "",
             "requests": len(case.past.events),
             "gaps": case.past.gaps,
         },
@@ -107,7 +107,7 @@ def rbac_writes(events: Iterable[Event]) -> list[Event]:
 
 def _usual(case: Case, row: AuditEvent) -> str:
     """Return whether writing RBAC like this is what the actor usually does, in a sentence."""
-    if case.history_since is None or case.history_since >= case.alert.happened_at:
+    if case.history.since is None or case.history.since >= case.alert.happened_at:
         return "Whether it is usual is unknown: no earlier events are stored."
     writes = rbac_writes(case.past.events)
     if not writes:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from alerts.audit.event import Event
 from alerts.audit.glance import Glance
@@ -16,39 +17,47 @@ EVENTS, OF_A_KIND, OF_NO_KIND = 10_000, 500, 4_000
 
 @dataclass
 class Findings:
-    """The requests of a search, in order of time, and whether they are all there were."""
+    """The requests of a search, in order of time, and whether they are all there were.
+
+    `purged_until` is the time before which not all are known any more that earlier investigations found.
+    """
 
     events: list[Event] = field(default_factory=list)
     opened: int = 0
     left_out: int = 0
     unreadable: int = 0
     cut: bool = False
+    purged_until: datetime | None = None
 
     @classmethod
     def of(cls, search: evidence.Search) -> "Findings":
         """Run a search, and hold so many of each kind of event that nobody can crowd out another with it."""
-        held = _Held(search)
-        found = [event for event in search.events(held.has_enough) if held.takes(event)]
-        return cls(evidence.requests(found), search.opened, search.left_out, search.unreadable, held.cut)
+        room = _Room(search)
+        found = [event for event in search.events(room.has_enough) if room.takes(event)]
+        return cls(evidence.requests(found), search.opened, search.left_out, search.unreadable, room.cut)
 
     @property
     def gaps(self) -> str:
         """What was not looked at, in a sentence, or "" where everything was."""
-        if self.cut or self.left_out:
-            more = " or more" if self.left_out >= evidence.COUNTED else ""
-            gaps = ["of what was done again and again the first requests were looked at"] if self.cut else []
-            gaps += [f"batches not opened: {self.left_out:,}{more}"] if self.left_out else []
-            return f"Not all: {'; '.join(gaps)}."
+        gaps = ["of what was done again and again the first requests were looked at"] if self.cut else []
+        if self.left_out:
+            gaps.append(
+                f"batches not opened: {self.left_out:,}{' or more' if self.left_out >= evidence.COUNTED else ''}"
+            )
+        if self.purged_until is not None:
+            gaps.append(
+                f"of the time before {self.purged_until:%Y-%m-%d %H:%M} UTC only a part is held, the rest is purged"
+            )
         if self.unreadable:
-            batches = "1 batch was" if self.unreadable == 1 else f"{self.unreadable} batches were"
-            return f"Not all: {batches} stored under a key that is not in CREDENTIAL_KEYS."
-        return ""
+            parts = "1 stored part is" if self.unreadable == 1 else f"{self.unreadable} stored parts are"
+            gaps.append(f"{parts} under a key that is not in CREDENTIAL_KEYS")
+        return f"Not all: {'; '.join(gaps)}." if gaps else ""
 
 
 type _Kind = tuple[bool, attack.Pattern | None]
 
 
-class _Held:
+class _Room:
     """How many events of each kind are held: of what a role permitted, of whatever kind, as many again as of others."""
 
     def __init__(self, search: evidence.Search) -> None:

@@ -53,7 +53,7 @@ def _sighting(
         "first": _before(case, first),
         "last": _before(case, max(times, default=None)),
         "new": bool(value) and (_newcomer(case) if what == "actor" else _new(case, first)),
-        "anybody": _anybody(case, line(value)) if value else {},
+        "anybody": _anybody(case, line(value)) | _told_before(case, what, value) if value else {},
     }
 
 
@@ -69,7 +69,7 @@ def _before(case: Case, at: datetime | None) -> str:
 
 
 def _newcomer(case: Case) -> bool:
-    since = case.history_since
+    since = case.history.since
     return not case.past.events and since is not None and case.alert.happened_at - since >= LONG_ENOUGH
 
 
@@ -88,3 +88,9 @@ def _anybody(case: Case, line: str) -> dict[str, str]:
     first = earlier.order_by("latest_at").values_list("earliest_at", flat=True).first()
     last = earlier.order_by("-latest_at").values_list("latest_at", flat=True).first()
     return {key: _before(case, at) for key, at in (("first", first), ("last", last)) if at is not None}
+
+
+def _told_before(case: Case, what: str, value: str) -> dict[str, str]:
+    """Return the same as an earlier investigation found it, where batches that it looked at are purged."""
+    told = case.alert.evidence.get("creator", {}).get("sightings", ()) if case.history.purged else ()
+    return next((each["anybody"] for each in told if (each["what"], each["value"]) == (what, value)), {})

@@ -301,7 +301,7 @@ def test_batches_under_a_lost_key_are_said_to_be_missing(attack: Alert, settings
     again = gathered(attack)
     assert again.evidence["use"]["permitted"] == 0
     assert again.evidence["use"]["searched"]["gaps"] == (
-        "Not all: 1 batch was stored under a key that is not in CREDENTIAL_KEYS."
+        "Not all: 2 stored parts are under a key that is not in CREDENTIAL_KEYS."
     )
 
 
