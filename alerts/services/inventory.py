@@ -14,8 +14,8 @@ from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from alerts import rbac
+from alerts.audit import redaction
 from alerts.audit.event import Event, metadata_of
-from alerts.audit.redaction import storable_json
 from alerts.audit.remembered import remembered
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
@@ -165,9 +165,14 @@ def identity(fields: Manifest, key: str) -> str:
 
 
 def recorded(manifest: Manifest) -> Manifest:
-    """Return the manifest as it is recorded: without managedFields, and in a form that a database holds."""
+    """Return the manifest as it is recorded: without managedFields, and in a form that a database holds.
+
+    What it grants stays exact, whatever it looks like; in annotations people leave tokens.
+    """
     metadata = {key: value for key, value in metadata_of(manifest).items() if key != "managedFields"}
-    kept: Manifest = storable_json(manifest | {"metadata": metadata})
+    if "annotations" in metadata:
+        metadata["annotations"] = redaction.manifest(metadata["annotations"])
+    kept: Manifest = redaction.storable_json(manifest | {"metadata": metadata})
     return kept
 
 

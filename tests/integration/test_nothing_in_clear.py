@@ -10,7 +10,7 @@ from alerts import detections
 from alerts.detections import Finding
 from alerts.models import AuditEvent, Batch, Cluster, DamagedItem
 from tests.recorded import gathered, take_in
-from tests.unit.audit.events import as_bytes, creation, event_list
+from tests.unit.audit.events import as_bytes, creation, event_list, role
 
 SECRET = "hunter2-0123456789"
 BEARER = f"curl/8 Authorization: Bearer {SECRET}"
@@ -52,11 +52,12 @@ def test_secrets_are_in_no_row_and_no_body(cluster: Cluster, monkeypatch: pytest
         event(4, objectRef=about | {"resource": "configmaps"}, responseObject=settings),
         event(5, requestURI=f"/api/v1/namespaces/web/pods/p/exec?command=curl&command=--token={SECRET}"),
         event(6, responseObject={"kind": "TokenRequest", "status": {"token": SECRET}}),
+        event(9, responseObject=role("r9", annotations={"note": BEARER})),
         event(7, responseObject={"kind": "SecretList", "items": [{"data": {"a": SECRET}}]}),
     ]  # fmt: skip
     cut = as_bytes(event(8, objectRef=about, requestObject=secret, responseObject=secret))
     alerts = take_in(cluster, event_list(*events, cut[: cut.rindex(b"stringData")]))
-    assert AuditEvent.objects.count() == 8
+    assert AuditEvent.objects.count() == 9
     for alert in alerts[:2]:
         gathered(alert)
     assert SECRET.encode() not in everything()

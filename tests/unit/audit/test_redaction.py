@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from alerts.audit import redaction
+from alerts.audit import credentials, redaction
 from alerts.audit.decode import decode
 from tests.conftest import DATA
 from tests.unit.audit.events import as_bytes, creation, decoded
@@ -59,8 +59,64 @@ def test_a_secret_inside_another_request_is_not_kept_either() -> None:
     assert "aHVudGVyMg==" not in json.dumps(body_of(requestObject={"kind": "List", "items": [SECRET]}))
 
 
+# What a real API server answers to a patch that makes no secret of it
+QUOTED = (
+    r'Secret "db" is invalid: patch: Invalid value: "{\"data\":{\"p\":\"hunter2\"}}": json: cannot unmarshal number',
+    'unrecognized type: "map[stringData:map[password:hunter2 port:5432]]": cannot convert int64 to string',
+)
+
+
+@pytest.mark.parametrize("message", QUOTED)
+@pytest.mark.parametrize("resource", ["secrets", "configmaps", "deployments"])
+def test_what_a_refusal_quotes_is_not_kept(resource: str, message: str) -> None:
+    status = {"code": 422, "message": message, "details": {"name": "db", "causes": [{"message": message}]}}
+    kept = secret_event(resource, responseStatus=status, responseObject={"kind": "Status", **status})
+    assert "hunter2" not in json.dumps(kept)
+    assert kept["responseStatus"]["details"]["name"] == "db"
+
+
+def test_why_somebody_may_not_is_kept() -> None:
+    refused = {"code": 403, "message": 'secrets "db" is forbidden: User "jane" cannot get resource "secrets"'}
+    annotations = {"authorization.k8s.io/decision": "forbid"}
+    assert secret_event(responseStatus=refused, annotations=annotations)["responseStatus"] == refused
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"requestObject": json.dumps(SECRET)},
+        {"requestObject": {"metadata": {"annotations": {"kapp.k14s.io/original": json.dumps(SECRET)}}}},
+        {"annotations": {"patch.webhook.admission.k8s.io/round_0_index_0": json.dumps({"patch": [
+            {"op": "add", "path": "/data/password", "value": "aHVudGVyMg=="}]})}},
+        {"requestObject": {"kind": "Status", "data": {"password": "aHVudGVyMg=="}}},
+    ],
+    ids=["a string", "copy of another tool", "patch of a webhook", "under another kind"],
+)  # fmt: skip
+def test_the_content_of_a_secret_is_kept_in_no_other_form_either(changes: dict[str, Any]) -> None:
+    assert "aHVudGVyMg==" not in json.dumps(secret_event(**{"responseObject": None} | changes))
+
+
+def test_what_a_webhook_patched_into_another_object_is_kept_without_credentials() -> None:
+    patch = [{"op": "add", "path": "/spec/env", "value": [{"name": "DB_PASSWORD", "value": "hunter2"}]}]
+    annotations = {"patch.webhook.admission.k8s.io/round_0_index_0": json.dumps({"webhook": "w", "patch": patch})}
+    kept = json.dumps(body_of(annotations=annotations))
+    assert "hunter2" not in kept
+    assert "DB_PASSWORD" in kept
+
+
+def test_whose_token_a_secret_holds_stays() -> None:
+    body = {"kind": "Secret", "metadata": {"annotations": {"kubernetes.io/service-account.name": "ci"}}}
+    assert secret_event(requestObject=body)["requestObject"] == body
+
+
+def test_what_damage_moved_out_of_a_body_is_not_kept() -> None:
+    raw = as_bytes(creation(requestObject="@@")).replace(b'"@@"', b'kind "stringData":{"p":"hunter2"}')
+    (event,) = decode(raw).events
+    assert "hunter2" not in json.dumps(redaction.redacted(event))
+
+
 def test_the_names_of_what_a_secret_holds_stay() -> None:
-    assert secret_event(requestObject=SECRET)["requestObject"]["data"] == {"password": redaction.HIDDEN}
+    assert secret_event(requestObject=SECRET)["requestObject"]["data"] == {"password": credentials.HIDDEN}
 
 
 def test_a_token_that_was_issued_is_not_kept() -> None:
@@ -72,7 +128,7 @@ def test_a_token_that_was_issued_is_not_kept() -> None:
         },
     )
     assert kept["responseObject"]["status"] == {
-        "token": redaction.HIDDEN,
+        "token": credentials.HIDDEN,
         "expirationTimestamp": "2026-11-24T00:00:00Z",
     }
 
@@ -82,6 +138,17 @@ def test_a_token_that_was_issued_is_not_kept() -> None:
     [
         {"kind": "Pod", "spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}]}},
         {"kind": "Pod", "spec": {"containers": [{"args": ["--token=hunter2", "--api_key=hunter2"]}]}},
+        {"kind": "Pod", "spec": {"containers": [{"args": ["join", "--discovery-token", "hunter2"]}]}},
+        {"kind": "Pod", "spec": {"httpGet": {"httpHeaders": [{"name": "Authorization", "value": "hunter2"}]}}},
+        {"kind": "Deployment", "spec": {"accessToken": "hunter2", "bearer_token": "hunter2", "apiKey": ["hunter2"]}},
+        [{"op": "add", "path": "/spec/password", "value": "hunter2"}],
+        [
+            {
+                "op": "add",
+                "path": "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+                "value": json.dumps({"kind": "Pod", "env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}),
+            }
+        ],
         {"kind": "Config", "users": [{"user": {"client-key-data": "hunter2"}}]},
         {"kind": "Probe", "headers": {"Authorization": ["hunter2"], "X-Auth-Token": "hunter2", "Cookie": "hunter2"}},
         {"kind": "Note", "text": "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----"},
@@ -95,7 +162,7 @@ def test_a_token_that_was_issued_is_not_kept() -> None:
 def test_credentials_in_any_object_are_not_kept(body: dict[str, Any]) -> None:
     kept = json.dumps(body_of(requestObject=body, responseObject={"kind": "List", "items": [body]}))
     assert "hunter2" not in kept
-    assert redaction.HIDDEN in kept
+    assert credentials.HIDDEN in kept
 
 
 def test_a_copy_of_an_object_without_secrets_stays_readable() -> None:
@@ -179,7 +246,7 @@ def test_of_an_event_with_a_raw_nul_what_is_kept_a_database_holds(inside: bytes)
         assert "\\u0000" not in json.dumps(redaction.redacted(event))
 
 
-@pytest.mark.parametrize("kind", [{}, [], ["Secret"], {"Secret": 1}, 7, None, True])
+@pytest.mark.parametrize("kind", [{}, [], ["Secret"], {"Secret": {}}, 7, None, True])
 def test_a_kind_that_is_no_word_breaks_nothing(kind: object) -> None:
     body = {"kind": kind, "spec": {"kind": kind, "replicas": 1}}
     assert body_of(requestObject=body)["requestObject"] == body
@@ -187,7 +254,7 @@ def test_a_kind_that_is_no_word_breaks_nothing(kind: object) -> None:
 
 _SPELLED = st.sampled_from(
     [
-        *sorted(redaction._CREDENTIALS),
+        *credentials._ENDINGS,
         *("kind", "Secret", "ConfigMapList", "data", "value", "name", "DB_PASSWORD", "spec", "to\u212aen", "x\0y"),
         *(
             "authorization: Basic dXNlcg",
@@ -200,10 +267,18 @@ _SPELLED = st.sampled_from(
             "id_token%3Db",
             "passwd=b",
             "secret_access_key=b",
+            "api_key: b",
             "API_KEY=b",
             "-----BEGIN PRIVATE KEY-----",
             redaction._COPY,
+            f"{redaction._PATCH}round_0_index_0",
+            "--token",
+            "kubeadm --token abc",
+            "https://u:p@h",
+            "a%3Db",
+            *QUOTED,
         ),
+        *("op", "path", "/spec/token", "message", "Status", "X-Vault-Token: a"),
         *('{"data": "x"}', "größe", 'a "quoted" word', "system:masters", "serviceaccounts/token"),
     ]
 )
