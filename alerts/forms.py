@@ -13,7 +13,7 @@ from alerts.notifications import egress, slack
 from alerts.services import mutes
 from alerts.services.delivery import TEXT_LIMIT
 from alerts.services.draft import SUBJECT_LIMIT, Draft
-from alerts.services.evidence import Wanted
+from alerts.services.searching import Wanted
 
 # A name with or without #, or an id such as C0123ABCD: no space, and nothing that Slack gives a meaning.
 _SLACK_CHANNEL = re.compile(r"#?[^\s<>&#@!|]{1,79}")

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_GET
 
 from alerts.forms import SearchForm
 from alerts.models import Cluster
-from alerts.services import evidence
+from alerts.services import evidence, searching
 from alerts.views.request import Request
 
 
@@ -18,7 +18,7 @@ def search(request: Request, name: str) -> HttpResponse:
     context = {"cluster": cluster, "form": form, "history_since": evidence.history_since(cluster)}
     if form.is_valid() and form.wanted().lines():
         times = {key: form.cleaned_data[key] for key in ("since", "until", "before")}
-        page = evidence.page(cluster, form.wanted(), **times)
+        page = searching.page(cluster, form.wanted(), **times)
         rows = [(event, evidence.role_of(event)) for event in page.events]
         more = request.GET.copy()
         more["before"] = str(page.before)

@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from alerts.models import Cluster
-from alerts.services import evidence
+from alerts.services import searching
 from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
 from tests.unit.audit.events import event_list, reading
@@ -58,7 +58,7 @@ def test_it_keeps_to_the_times_asked_for(as_vic: Client, history: Cluster) -> No
 def test_older_pages_go_on_where_the_newer_ended(
     as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "BATCHES_A_PAGE", 2)
+    monkeypatch.setattr(searching, "BATCHES_A_PAGE", 2)
     recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]
     for event in recorded:
         take_in(cluster, as_list([event]))
