@@ -5,11 +5,13 @@ It looks through the newest batches first, some at a time, and goes on where it 
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from alerts import rbac
 from alerts.audit.event import RBAC_GROUP, WRITES, Event
 from alerts.audit.glance import Glance, skim
 from alerts.audit.visible import storable
+from alerts.detections import writes
 from alerts.models import Batch, Cluster
 from alerts.models.credential import CredentialLost
 from alerts.services import inbox, mentions
@@ -20,7 +22,7 @@ BATCHES_A_PAGE = 20
 EVENTS_A_PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """What somebody looks for in the batches: any of an actor, a role that allowed, and a role or binding written."""
 
@@ -28,33 +30,63 @@ class Wanted:
     role: rbac.RoleRef | None = None
     written: tuple[str, str, str] | None = None
 
-    def lines(self) -> list[str]:
-        """Return what a batch mentions that holds some of it."""
-        found = [mentions.actor(self.actor)] if self.actor else []
-        found += [mentions.role(self.role.kind, self.role.namespace, self.role.name)] if self.role else []
-        return found + ([mentions.object_(*self.written)] if self.written else [])
+    @cached_property
+    def lines(self) -> frozenset[str]:
+        """What a batch mentions that holds some of it."""
+        found = {mentions.actor(self.actor)} if self.actor else set()
+        if self.role is not None:
+            found.add(mentions.role(self.role.kind, self.role.namespace, self.role.name))
+        if self.written is not None:
+            found |= {mentions.object_(*self.written), self._unnamed}
+        return frozenset(found)
 
     def fits(self, event: Event) -> bool:
-        """Tell whether the event is meant."""
-        written = (event.resource, storable(event.namespace), storable(event.name))
-        return self._fits(event) or (self.written is not None and event.writes_rbac and written == self.written)
+        """Tell whether the event is meant, or may be: the log does not name what it made or deleted of the kind."""
+        return self._fits(event) or (self.written is not None and event.writes_rbac and self._wrote(event))
 
     def may_fit(self, glance: Glance) -> bool:
         """Tell whether the event may be meant, of which the name of what it made may be in the answer only."""
         about = glance.object_ref
-        writes = glance.verb in WRITES and (about is None or about.api_group == RBAC_GROUP)
-        return self._fits(glance) or (self.written is not None and writes)
+        writes_rbac = glance.verb in WRITES and (about is None or about.api_group == RBAC_GROUP)
+        return self._fits(glance) or (self.written is not None and writes_rbac)
 
     def _fits(self, event: Event | Glance) -> bool:
         by_actor = bool(self.actor) and is_by(event, lambda username: storable(username) == self.actor)
         return by_actor or (self.role is not None and role_of(event) == self.role)
 
+    def _wrote(self, event: Event) -> bool:
+        meant = self.lines if writes.unnamed(event) else self.lines - {self._unnamed}
+        return not meant.isdisjoint(mentions.objects(event))
+
+    @property
+    def _unnamed(self) -> str:
+        """The line for a write of the kind that names none, or more than are mentioned."""
+        resource, namespace, _ = self.written or ("", "", "")
+        return mentions.object_(resource, namespace, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An event that was looked for."""
+
+    event: Event
+
+    @property
+    def role(self) -> rbac.RoleRef | None:
+        """The role that permitted the request, None where RBAC did not."""
+        return role_of(self.event)
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether it wrote roles or bindings that the log does not name."""
+        return self.event.writes_rbac and writes.unnamed(self.event)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events, those of the newest batches first; `before` is where the next page begins, None at the end."""
+    """What was found, the newest batches first; `before` is where the next page begins, None at the end."""
 
-    events: list[Event]
+    found: list[Found]
     opened: int
     unreadable: int
     before: int | None
@@ -64,12 +96,12 @@ def page(
     cluster: Cluster, wanted: Wanted, *, since: datetime | None, until: datetime | None, before: int | None
 ) -> Page:
     """Look through some more batches of a cluster, from the one received before `before` on back in time."""
-    found = Batch.objects.filter(mentions.any_of(wanted.lines()), cluster=cluster)
-    found = found.filter(latest_at__gte=since) if since else found
-    found = found.filter(earliest_at__lte=until) if until else found
-    found = found.filter(pk__lt=before) if before else found
-    keys = list(found.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
-    events: list[Event] = []
+    batches = Batch.objects.filter(mentions.any_of(wanted.lines), cluster=cluster)
+    batches = batches.filter(latest_at__gte=since) if since else batches
+    batches = batches.filter(earliest_at__lte=until) if until else batches
+    batches = batches.filter(pk__lt=before) if before else batches
+    keys = list(batches.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
+    found: list[Found] = []
     opened = unreadable = 0
     for batch in (Batch.objects.only("body").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
         opened += 1
@@ -78,10 +110,10 @@ def page(
         except CredentialLost:
             unreadable += 1
             continue
-        events += [event for event in reversed(decoded) if _between(event, since, until) and wanted.fits(event)]
-        if len(events) >= EVENTS_A_PAGE:
+        found += [Found(event) for event in reversed(decoded) if _between(event, since, until) and wanted.fits(event)]
+        if len(found) >= EVENTS_A_PAGE:
             break
-    return Page(events, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
+    return Page(found, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
 
 
 def _between(event: Event, since: datetime | None, until: datetime | None) -> bool:

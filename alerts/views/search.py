@@ -16,11 +16,10 @@ def search(request: Request, name: str) -> HttpResponse:
     cluster = get_object_or_404(Cluster, name=name)
     form = SearchForm(request.GET or None)
     context = {"cluster": cluster, "form": form, "history_since": evidence.history_since(cluster)}
-    if form.is_valid() and form.wanted().lines():
+    if form.is_valid() and form.wanted().lines:
         times = {key: form.cleaned_data[key] for key in ("since", "until", "before")}
         page = searching.page(cluster, form.wanted(), **times)
-        rows = [(event, evidence.role_of(event)) for event in page.events]
         more = request.GET.copy()
         more["before"] = str(page.before)
-        context |= {"page": page, "rows": rows, "more": more.urlencode()}
+        context |= {"page": page, "more": more.urlencode()}
     return render(request, "alerts/search.html", context)

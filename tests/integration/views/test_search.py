@@ -8,7 +8,7 @@ from alerts.models import Cluster
 from alerts.services import searching
 from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
-from tests.unit.audit.events import event_list, reading
+from tests.unit.audit.events import creation, event_list, metadata_only, reading
 
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
@@ -35,6 +35,32 @@ def test_it_finds_what_an_actor_did_what_a_role_allowed_and_who_wrote_it(as_vic:
     written = search(as_vic, object="metrics-scraper-v2", resource="clusterroles")
     assert rows(written) == 1
     assert "ci-deployer" in written
+
+
+def deleted_together(*names: str, **changes: Any) -> dict[str, Any]:
+    """Return a deletecollection of roles of the namespace web, whose answer lists them."""
+    about = {"resource": "roles", "namespace": "web", "apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1"}
+    answer = {"kind": "RoleList", "items": [{"metadata": {"name": name, "namespace": "web"}} for name in names]}
+    return creation(**({"verb": "deletecollection", "objectRef": about, "responseObject": answer} | changes))
+
+
+def test_a_role_that_was_deleted_with_others_leads_to_the_request_that_did_it(as_vic: Client, cluster: Cluster) -> None:
+    take_in(cluster, event_list(deleted_together(*(f"role-{number}" for number in range(300)))))
+    for name in ("role-0", "role-299"):
+        page = search(as_vic, object=name, resource="roles", namespace="web")
+        assert rows(page) == 1
+        assert "not logged" not in page
+    for another in ({"object": "role-300", "namespace": "web"}, {"object": "role-0", "namespace": "other"}):
+        assert rows(search(as_vic, resource="roles", **another)) == 0
+
+
+def test_what_may_have_been_deleted_or_made_is_shown_as_such(as_vic: Client, cluster: Cluster) -> None:
+    refused = deleted_together(auditID="refused", responseStatus={"metadata": {}, "code": 403})
+    about = {"resource": "roles", "namespace": "web", "apiGroup": "rbac.authorization.k8s.io"}
+    take_in(cluster, event_list(metadata_only(deleted_together()), metadata_only(creation(objectRef=about)), refused))
+    page = search(as_vic, object="reader", resource="roles", namespace="web")
+    assert rows(page) == page.count("its name is not logged") == 2
+    assert rows(search(as_vic, object="reader", resource="roles", namespace="other")) == 0
 
 
 def test_a_rehearsal_is_not_taken_for_a_deed(as_vic: Client, cluster: Cluster) -> None:
