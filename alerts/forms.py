@@ -108,17 +108,22 @@ class DraftForm(forms.Form):
 
 
 class SearchForm(forms.Form):
-    """What to look for in a cluster's stored batches, and when it happened (UTC)."""
+    """What to look for in a cluster's stored batches, and when it happened (UTC).
+
+    Names are looked for as they are entered, with the spaces around them: whoever chose one may have put them there.
+    """
 
     actor = forms.CharField(required=False, strip=False, label="Actor")
-    role = forms.CharField(required=False, label="Role that allowed it")
-    object = forms.CharField(required=False, label="Role or binding written")
+    role = forms.CharField(required=False, strip=False, label="Role that allowed it")
+    object = forms.CharField(required=False, strip=False, label="Role or binding written")
     resource = forms.ChoiceField(
         required=False,
         label="Its kind",
         choices=[(each, each) for each in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")],
     )
-    namespace = forms.CharField(required=False, help_text="Of the role or binding; empty for the whole cluster.")
+    namespace = forms.CharField(
+        required=False, strip=False, help_text="Of the role or binding; empty for the whole cluster."
+    )
     since = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     until = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     before = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)

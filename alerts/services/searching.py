@@ -10,7 +10,6 @@ from functools import cached_property
 from alerts import rbac
 from alerts.audit.event import RBAC_GROUP, WRITES, Event
 from alerts.audit.glance import Glance, skim
-from alerts.audit.visible import storable
 from alerts.detections import writes
 from alerts.models import Batch, Cluster
 from alerts.models.credential import CredentialLost
@@ -51,8 +50,17 @@ class Wanted:
         return self._fits(glance) or (self.written is not None and writes_rbac)
 
     def _fits(self, event: Event | Glance) -> bool:
-        by_actor = bool(self.actor) and is_by(event, lambda username: storable(username) == self.actor)
-        return by_actor or (self.role is not None and role_of(event) == self.role)
+        # By its line, which holds names as they are shown: so are those that somebody copies from a page.
+        return (bool(self.actor) and is_by(event, self._is_actor)) or (
+            self.role is not None and self._is_by_role(event)
+        )
+
+    def _is_actor(self, username: str) -> bool:
+        return mentions.actor(username) in self.lines
+
+    def _is_by_role(self, event: Event | Glance) -> bool:
+        role = role_of(event)
+        return role is not None and mentions.role(role.kind, role.namespace, role.name) in self.lines
 
     def _wrote(self, event: Event) -> bool:
         meant = self.lines if writes.unnamed(event) else self.lines - {self._unnamed}

@@ -1,9 +1,11 @@
+import json
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from alerts.audit.visible import visible
 from alerts.models import Cluster
 from alerts.services import searching
 from tests.factories import make_alert
@@ -103,6 +105,34 @@ def test_an_alert_leads_to_what_its_actor_did(as_vic: Client, history: Cluster) 
     alert = make_alert(history, "another", actor="x&actor=jane")
     page = as_vic.get(alert.get_absolute_url()).content.decode()
     assert f"{reverse('alerts:search', args=['prod-eu'])}?actor=x%26actor%3Djane" in page
+
+
+def test_a_name_is_looked_for_with_the_spaces_around_it(as_vic: Client, cluster: Cluster) -> None:
+    reason = 'RBAC: allowed by RoleBinding "b/ web" of Role " reader" to User "jane"'
+    about = {"resource": "roles", "namespace": " web", "name": "reader ", "apiGroup": "rbac.authorization.k8s.io"}
+    take_in(
+        cluster, event_list(creation(objectRef=about, annotations={"authorization.k8s.io/reason": reason}), reading())
+    )
+    assert rows(search(as_vic, role=" reader", namespace=" web")) == 1
+    assert rows(search(as_vic, object="reader ", resource="roles", namespace=" web")) == 1
+    assert rows(search(as_vic, role="reader", namespace=" web")) == 0
+    alert = make_alert(cluster, " reader")
+    page = as_vic.get(alert.get_absolute_url()).content.decode()
+    assert f"{reverse('alerts:search', args=['prod-eu'])}?role=%20reader" in page
+
+
+@pytest.mark.parametrize("name", ["ev\u200bil", "right\u202eleft", "line\nbreak", "back\\slash", "x" * 2000 + "\u200b"])
+def test_a_name_copied_from_a_page_finds_the_events_it_was_shown_with(
+    as_vic: Client, cluster: Cluster, name: str
+) -> None:
+    quoted = json.dumps(name, ensure_ascii=False)
+    reason = f'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole {quoted} to User "jane"'
+    annotations = {"authorization.k8s.io/reason": reason}
+    take_in(cluster, event_list(creation(name, user={"username": name}, annotations=annotations), reading()))
+    for field in ("actor", "role", "object"):
+        assert rows(search(as_vic, **{field: visible(name)})) == 1, field
+        assert rows(search(as_vic, **{field: name})) == 1, field
+        assert rows(search(as_vic, **{field: f"{visible(name)}?"})) == 0, field
 
 
 def test_what_an_attacker_wrote_is_shown_as_text_and_without_its_secrets(as_vic: Client, cluster: Cluster) -> None:
