@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from django.db.models import Q, QuerySet
+
 from alerts import rbac
 from alerts.audit.event import RBAC_GROUP, WRITES, Event
 from alerts.audit.glance import Glance, skim
@@ -75,9 +77,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An event that was looked for."""
+    """An event that was looked for. `at` is when its batch was received where it does not say itself when it came."""
 
     event: Event
+    at: datetime
 
     @property
     def role(self) -> rbac.RoleRef | None:
@@ -104,26 +107,37 @@ def page(
     cluster: Cluster, wanted: Wanted, *, since: datetime | None, until: datetime | None, before: int | None
 ) -> Page:
     """Look through some more batches of a cluster, from the one received before `before` on back in time."""
-    batches = Batch.objects.filter(mentions.any_of(wanted.lines), cluster=cluster)
-    batches = batches.filter(latest_at__gte=since) if since else batches
-    batches = batches.filter(earliest_at__lte=until) if until else batches
+    batches = _between(Batch.objects.filter(mentions.any_of(wanted.lines), cluster=cluster), since, until)
     batches = batches.filter(pk__lt=before) if before else batches
     keys = list(batches.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
     found: list[Found] = []
     opened = unreadable = 0
-    for batch in (Batch.objects.only("body").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
+    for batch in (Batch.objects.only("body", "received_at").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
         opened += 1
         try:
-            decoded = skim(inbox.body(batch), wanted.may_fit).decoded.events if batch else ()
+            found += _found(batch, wanted, since, until) if batch else ()
         except CredentialLost:
             unreadable += 1
-            continue
-        found += [Found(event) for event in reversed(decoded) if _between(event, since, until) and wanted.fits(event)]
         if len(found) >= EVENTS_A_PAGE:
             break
     return Page(found, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
 
 
-def _between(event: Event, since: datetime | None, until: datetime | None) -> bool:
-    at = event.at
-    return at is not None and (since is None or at >= since) and (until is None or at <= until)
+def _between(batches: QuerySet[Batch], since: datetime | None, until: datetime | None) -> QuerySet[Batch]:
+    """Return the batches that may hold events between two times.
+
+    What is left of a damaged event may lack its times: then it counts as having come when its batch did.
+    """
+    untimed = Q(latest_at=None) | Q(damaged_count__gt=0)
+    if since:
+        batches = batches.filter(Q(latest_at__gte=since) | untimed & Q(received_at__gte=since))
+    if until:
+        batches = batches.filter(Q(earliest_at__lte=until) | untimed & Q(received_at__lte=until))
+    return batches
+
+
+def _found(batch: Batch, wanted: Wanted, since: datetime | None, until: datetime | None) -> list[Found]:
+    """Return what a batch holds of what is wanted, the last first. Raises CredentialLost."""
+    events = reversed(skim(inbox.body(batch), wanted.may_fit).decoded.events)
+    found = (Found(event, event.at or batch.received_at) for event in events if wanted.fits(event))
+    return [each for each in found if (since is None or each.at >= since) and (until is None or each.at <= until)]

@@ -1,16 +1,18 @@
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts.audit.visible import visible
 from alerts.models import Cluster
 from alerts.services import searching
 from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
-from tests.unit.audit.events import creation, event_list, metadata_only, reading
+from tests.unit.audit.events import as_bytes, creation, event_list, metadata_only, reading
 
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
@@ -81,6 +83,22 @@ def test_asked_for_nothing_it_shows_the_form_alone(as_vic: Client, history: Clus
 def test_it_keeps_to_the_times_asked_for(as_vic: Client, history: Cluster) -> None:
     assert "Nothing here" in search(as_vic, actor="jane@example.com", until="2020-01-01T00:00")
     assert "Enter a valid date/time." in search(as_vic, actor="jane@example.com", since="yesterday")
+
+
+def test_a_damaged_event_without_times_counts_as_come_when_it_was_received(as_vic: Client, cluster: Cluster) -> None:
+    cut = as_bytes(creation(requestReceivedTimestamp=None, stageTimestamp=None))[:-150]
+    before, after = (timezone.now() + timedelta(hours=hours) for hours in (-1, 1))
+    take_in(cluster, event_list(cut))
+    for year in (2001, 2099):
+        take_in(cluster, event_list(reading() | {"requestReceivedTimestamp": f"{year}-01-01T00:00:00.000000Z"}, cut))
+    received = cluster.batches.latest("pk").received_at
+    times: list[dict[str, Any]] = [{}, {"since": before}, {"until": after}, {"since": before, "until": after}]
+    for limits in times:
+        page = search(as_vic, object="reader", resource="clusterroles", **limits)
+        assert rows(page) == page.count(">received<") == 3
+        assert f"{received:%Y-%m-%d %H:%M:%S}" in page
+    for limits in ({"since": after}, {"until": before}):
+        assert rows(search(as_vic, object="reader", resource="clusterroles", **limits)) == 0
 
 
 def test_older_pages_go_on_where_the_newer_ended(
