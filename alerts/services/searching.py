@@ -21,6 +21,7 @@ from alerts.services.evidence import is_by, role_of
 # One look at the batches opens so many at most, and stops after the one that fills the page.
 BATCHES_A_PAGE = 20
 EVENTS_A_PAGE = 200
+_UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED, Batch.State.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,16 @@ def page(
         if len(found) >= EVENTS_A_PAGE:
             break
     return Page(found, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
+
+
+def not_searched(cluster: Cluster, since: datetime | None) -> int:
+    """Return how many batches nobody has looked into, though they may hold what happened since then.
+
+    They wait, are being examined or were set aside, so what they mention is unknown. However late one was received, it
+    may hold what happened long before.
+    """
+    unexamined = Batch.objects.filter(cluster=cluster, state__in=_UNEXAMINED)
+    return (unexamined.filter(received_at__gte=since) if since else unexamined).count()
 
 
 def _between(batches: QuerySet[Batch], since: datetime | None, until: datetime | None) -> QuerySet[Batch]:

@@ -21,5 +21,9 @@ def search(request: Request, name: str) -> HttpResponse:
         page = searching.page(cluster, form.wanted(), **times)
         more = request.GET.copy()
         more["before"] = str(page.before)
-        context |= {"page": page, "more": more.urlencode()}
+        context |= {
+            "page": page,
+            "more": more.urlencode(),
+            "not_searched": searching.not_searched(cluster, times["since"]),
+        }
     return render(request, "alerts/search.html", context)

@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.audit.visible import visible
-from alerts.models import Cluster
-from alerts.services import searching
+from alerts.models import Batch, Cluster
+from alerts.services import inbox, searching
 from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
-from tests.unit.audit.events import as_bytes, creation, event_list, metadata_only, reading
+from tests.unit.audit.events import CREATOR, as_bytes, creation, event_list, metadata_only, reading
 
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
@@ -99,6 +99,31 @@ def test_a_damaged_event_without_times_counts_as_come_when_it_was_received(as_vi
         assert f"{received:%Y-%m-%d %H:%M:%S}" in page
     for limits in ({"since": after}, {"until": before}):
         assert rows(search(as_vic, object="reader", resource="clusterroles", **limits)) == 0
+
+
+def test_what_was_not_searched_is_counted_and_nothing_is_said_of_it(as_vic: Client, cluster: Cluster) -> None:
+    take_in(cluster, event_list(reading()))
+    assert "No stored batch holds such an event." in search(as_vic, actor="nobody")
+    for number, state in enumerate((Batch.State.WAITING, Batch.State.LEASED, Batch.State.QUARANTINED)):
+        batch = inbox.store(cluster, event_list(creation(auditID=str(number))))
+        leased = timezone.now() if state == Batch.State.LEASED else None
+        Batch.objects.filter(pk=batch.pk).update(state=state, leased_until=leased)
+    page = search(as_vic, actor="nobody", until="2020-01-01T00:00")
+    assert "3 batches are not examined yet or were set aside, and were not searched." in page
+    assert "No stored batch" not in page
+    Batch.objects.filter(pk=batch.pk).update(received_at=timezone.now() - timedelta(days=2))
+    yesterday = timezone.now() - timedelta(days=1)
+    assert "2 batches are not examined yet" in search(as_vic, actor="nobody", since=yesterday)
+    Batch.objects.exclude(state=Batch.State.QUARANTINED).delete()
+    assert "1 batch is not examined yet or was set aside, and was not searched." in search(as_vic, actor="nobody")
+
+
+def test_what_cannot_be_read_holds_nobody_knows_what(as_vic: Client, cluster: Cluster, settings: Any) -> None:
+    take_in(cluster, event_list(reading()))
+    settings.CREDENTIAL_KEYS = ["another key, of thirty-two characters"]
+    page = search(as_vic, actor=CREATOR["username"])
+    assert "1 of them unreadable" in page
+    assert "No stored batch" not in page
 
 
 def test_older_pages_go_on_where_the_newer_ended(
