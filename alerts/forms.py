@@ -13,10 +13,12 @@ from alerts.notifications import egress, slack
 from alerts.services import mutes
 from alerts.services.delivery import TEXT_LIMIT
 from alerts.services.draft import SUBJECT_LIMIT, Draft
-from alerts.services.searching import Wanted
+from alerts.services.searching import Place, Wanted
 
 # A name with or without #, or an id such as C0123ABCD: no space, and nothing that Slack gives a meaning.
 _SLACK_CHANNEL = re.compile(r"#?[^\s<>&#@!|]{1,79}")
+# A batch, and how many of its events were shown: no more digits than a database takes.
+_PLACE = re.compile(r"\A[0-9]{1,18}(\.[0-9]{1,18})?\Z")
 _BOT_TOKEN = re.compile(r"xox[A-Za-z0-9._-]{5,300}")
 
 
@@ -126,7 +128,11 @@ class SearchForm(forms.Form):
     )
     since = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     until = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
-    before = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+    before = forms.RegexField(_PLACE, required=False, widget=forms.HiddenInput)
+
+    def clean_before(self) -> Place | None:
+        """Return where the page before ended, None for the first one."""
+        return Place.of(self.cleaned_data["before"]) if self.cleaned_data["before"] else None
 
     def wanted(self) -> Wanted:
         """Return what is looked for."""

@@ -6,6 +6,7 @@ It looks through the newest batches first, some at a time, and goes on where it 
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Self
 
 from django.db.models import Q, QuerySet
 
@@ -18,7 +19,7 @@ from alerts.models.credential import CredentialLost
 from alerts.services import inbox, mentions
 from alerts.services.evidence import is_by, role_of
 
-# One look at the batches opens so many at most, and stops after the one that fills the page.
+# A page opens so many batches at most, and shows so many events; the next one goes on where it ended.
 BATCHES_A_PAGE = 20
 EVENTS_A_PAGE = 200
 _UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED, Batch.State.QUARANTINED)
@@ -95,33 +96,69 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended: after so many events that were found in a batch, or after all of it where that is None."""
+
+    batch: int
+    shown: int | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read what `str` wrote. Raises ValueError."""
+        batch, _, shown = text.partition(".")
+        return cls(int(batch), int(shown) if shown else None)
+
+    def rest(self) -> Q:
+        """Return the condition on the batches of which something may be left."""
+        return Q(pk__lt=self.batch) if self.shown is None else Q(pk__lte=self.batch)
+
+    def __str__(self) -> str:
+        return f"{self.batch}" if self.shown is None else f"{self.batch}.{self.shown}"
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """What was found, the newest batches first; `before` is where the next page begins, None at the end."""
+    """What was found, the newest batches first.
+
+    `reached` is when the last batch was received that was looked into, None where there was none. `before` is where the
+    next page begins, None at the end.
+    """
 
     found: list[Found]
-    opened: int
     unreadable: int
-    before: int | None
+    reached: datetime | None
+    before: Place | None
 
 
 def page(
-    cluster: Cluster, wanted: Wanted, *, since: datetime | None, until: datetime | None, before: int | None
+    cluster: Cluster, wanted: Wanted, *, since: datetime | None, until: datetime | None, before: Place | None
 ) -> Page:
-    """Look through some more batches of a cluster, from the one received before `before` on back in time."""
+    """Look through some more batches of a cluster, from where a page ended on back in time."""
     batches = _between(Batch.objects.filter(mentions.any_of(wanted.lines), cluster=cluster), since, until)
-    batches = batches.filter(pk__lt=before) if before else batches
+    batches = batches.filter(before.rest()) if before else batches
     keys = list(batches.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
     found: list[Found] = []
-    opened = unreadable = 0
-    for batch in (Batch.objects.only("body", "received_at").filter(pk=pk).first() for pk in keys[:BATCHES_A_PAGE]):
-        opened += 1
+    reached, unreadable, end = None, 0, before
+    for pk in keys[:BATCHES_A_PAGE]:
+        if len(found) == EVENTS_A_PAGE:
+            break
+        end = Place(pk)
+        batch = Batch.objects.only("body", "received_at").filter(pk=pk).first()
+        if batch is None:
+            # It was purged since.
+            continue
+        reached = batch.received_at
         try:
-            found += _found(batch, wanted, since, until) if batch else ()
+            of_batch = _found(batch, wanted, since, until)
         except CredentialLost:
             unreadable += 1
-        if len(found) >= EVENTS_A_PAGE:
-            break
-    return Page(found, opened, unreadable, keys[opened - 1] if opened < len(keys) else None)
+            continue
+        start = (before.shown or 0) if before is not None and before.batch == pk else 0
+        stop = start + EVENTS_A_PAGE - len(found)
+        found += of_batch[start:stop]
+        if stop < len(of_batch):
+            end = Place(pk, stop)
+    return Page(found, unreadable, reached, end if keys and end != Place(keys[-1]) else None)
 
 
 def not_searched(cluster: Cluster, since: datetime | None) -> int:

@@ -1,4 +1,7 @@
+import html
 import json
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +17,9 @@ from tests.factories import make_alert
 from tests.recorded import ATTACK, BEFORE, as_list, events, take_in, take_in_recordings
 from tests.unit.audit.events import CREATOR, as_bytes, creation, event_list, metadata_only, reading
 
+REASON = "authorization.k8s.io/reason"
+OLDER = re.compile(r'<a class="button" href="([^"]+)"')
+NAME = re.compile(r"name-\d+-\d+-")
 SCRAPER = "system:serviceaccount:kube-system:metrics-scraper"
 
 
@@ -122,8 +128,18 @@ def test_what_cannot_be_read_holds_nobody_knows_what(as_vic: Client, cluster: Cl
     take_in(cluster, event_list(reading()))
     settings.CREDENTIAL_KEYS = ["another key, of thirty-two characters"]
     page = search(as_vic, actor=CREATOR["username"])
-    assert "1 of them unreadable" in page
+    assert "1 batch could not be read: the key is not in CREDENTIAL_KEYS." in page
+    assert "All that could be searched was looked through." in page
     assert "No stored batch" not in page
+
+
+def pages(client: Client, **query: Any) -> Iterator[str]:
+    """Yield a page of the search, and each that it leads to."""
+    page = search(client, **query)
+    yield page
+    while address := OLDER.search(page):
+        page = client.get(reverse("alerts:search", args=["prod-eu"]) + html.unescape(address[1])).content.decode()
+        yield page
 
 
 def test_older_pages_go_on_where_the_newer_ended(
@@ -133,15 +149,76 @@ def test_older_pages_go_on_where_the_newer_ended(
     recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]
     for event in recorded:
         take_in(cluster, as_list([event]))
-    address, found = f"{reverse('alerts:search', args=['prod-eu'])}?actor={SCRAPER}", 0
-    while address:
-        page = as_vic.get(address).content.decode()
-        assert rows(page) <= 2
-        found += rows(page)
-        _, _, rest = page.partition('<a class="button push" href="?')
-        query = rest.partition('"')[0].replace("&amp;", "&")
-        address = f"{reverse('alerts:search', args=['prod-eu'])}?{query}" if query else ""
-    assert found == len(recorded)
+    found = [rows(page) for page in pages(as_vic, actor=SCRAPER)]
+    assert max(found) <= 2
+    assert sum(found) == len(recorded)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 5, 7, 100])
+def test_a_page_ends_within_a_batch_where_it_is_full_and_the_next_one_goes_on_there(
+    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(searching, "EVENTS_A_PAGE", room)
+    sizes = [2, 3, 1, 7, 4]
+    names = [[f"name-{batch}-{number}-" for number in range(size)] for batch, size in enumerate(sizes)]
+    for of_batch in names:
+        take_in(cluster, event_list(reading(), *(creation(name, user={"username": "jane"}) for name in of_batch)))
+    shown = [NAME.findall(page) for page in pages(as_vic, actor="jane")]
+    # Full but for the last one, and none of them empty.
+    assert [len(each) for each in shown[:-1]] == [room] * (len(shown) - 1)
+    assert 0 < len(shown[-1]) <= room
+    assert [name for page in shown for name in page] == [name for of_batch in names for name in of_batch][::-1]
+
+
+def test_what_came_and_went_between_two_pages_moves_none_of_what_was_shown(
+    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "EVENTS_A_PAGE", 2)
+    for batch in range(3):
+        made = (creation(f"name-{batch}-{number}-", user={"username": "jane"}) for number in range(3))
+        take_in(cluster, event_list(*made))
+    following = pages(as_vic, actor="jane")
+    assert NAME.findall(next(following)) == ["name-2-2-", "name-2-1-"]
+    take_in(cluster, event_list(creation("name-3-0-", user={"username": "jane"})))
+    assert NAME.findall(next(following)) == ["name-2-0-", "name-1-2-"]
+    # The batch within which that page ended.
+    cluster.batches.order_by("pk")[1].delete()
+    assert NAME.findall(next(following)) == ["name-0-2-", "name-0-1-"]
+
+
+def test_the_rows_that_follow_come_by_themselves(
+    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "EVENTS_A_PAGE", 2)
+    take_in(cluster, event_list(*(creation(str(number), user={"username": 'a&b"'}) for number in range(5))))
+    page = search(as_vic, actor='a&b"')
+    while address := OLDER.search(page):
+        # In sight, the link is replaced by what it leads to.
+        assert f'hx-get="{address[1]}" hx-trigger="revealed" hx-target="#older" hx-swap="outerHTML"' in page
+        following = reverse("alerts:search", args=["prod-eu"]) + html.unescape(address[1])
+        page = as_vic.get(following).content.decode()
+        part = as_vic.get(following, headers={"HX-Request": "true"})
+        assert part["Vary"].startswith("HX-Request")
+        assert part.content.decode().strip() in page
+        assert part.content.decode().strip().startswith("<tr>")
+    assert rows(page) == 1
+
+
+@pytest.mark.parametrize("before", ["-1", "1.", ".1", "1.2.3", "x", "9" * 19, "1\n", "\u0663"])
+def test_a_page_that_ended_nowhere_is_followed_by_none(as_vic: Client, history: Cluster, before: str) -> None:
+    assert rows(search(as_vic, actor="jane@example.com", before=before)) == 0
+
+
+def test_a_row_of_long_names_is_no_long_row(as_vic: Client, cluster: Cluster) -> None:
+    long, jane = "\u202e" * 100_000, {"username": "jane"}
+    about = {"resource": long, "namespace": long, "name": long, "subresource": long, "apiGroup": long}
+    reason = f'RBAC: allowed by RoleBinding "b/{long}" of Role "{long}" to User "jane"'
+    event = reading() | {"objectRef": about, "annotations": {REASON: reason}, "sourceIPs": [long], "userAgent": long}
+    by_long = event | {"user": {"username": long}, "impersonatedUser": jane}
+    take_in(cluster, event_list(event | {"user": jane, "impersonatedUser": {"username": long}}, by_long))
+    page = search(as_vic, actor="jane")
+    assert rows(page) == 2
+    assert len(page) < 20_000
 
 
 def test_an_alert_leads_to_what_its_actor_did(as_vic: Client, history: Cluster) -> None:
@@ -153,9 +230,7 @@ def test_an_alert_leads_to_what_its_actor_did(as_vic: Client, history: Cluster) 
 def test_a_name_is_looked_for_with_the_spaces_around_it(as_vic: Client, cluster: Cluster) -> None:
     reason = 'RBAC: allowed by RoleBinding "b/ web" of Role " reader" to User "jane"'
     about = {"resource": "roles", "namespace": " web", "name": "reader ", "apiGroup": "rbac.authorization.k8s.io"}
-    take_in(
-        cluster, event_list(creation(objectRef=about, annotations={"authorization.k8s.io/reason": reason}), reading())
-    )
+    take_in(cluster, event_list(creation(objectRef=about, annotations={REASON: reason}), reading()))
     assert rows(search(as_vic, role=" reader", namespace=" web")) == 1
     assert rows(search(as_vic, object="reader ", resource="roles", namespace=" web")) == 1
     assert rows(search(as_vic, role="reader", namespace=" web")) == 0
@@ -170,7 +245,7 @@ def test_a_name_copied_from_a_page_finds_the_events_it_was_shown_with(
 ) -> None:
     quoted = json.dumps(name, ensure_ascii=False)
     reason = f'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole {quoted} to User "jane"'
-    annotations = {"authorization.k8s.io/reason": reason}
+    annotations = {REASON: reason}
     take_in(cluster, event_list(creation(name, user={"username": name}, annotations=annotations), reading()))
     for field in ("actor", "role", "object"):
         assert rows(search(as_vic, **{field: visible(name)})) == 1, field
