@@ -13,10 +13,12 @@ from alerts.notifications import egress, slack
 from alerts.services import mutes
 from alerts.services.delivery import TEXT_LIMIT
 from alerts.services.draft import SUBJECT_LIMIT, Draft
-from alerts.services.evidence import Wanted
+from alerts.services.searching import Place, Wanted
 
 # A name with or without #, or an id such as C0123ABCD: no space, and nothing that Slack gives a meaning.
 _SLACK_CHANNEL = re.compile(r"#?[^\s<>&#@!|]{1,79}")
+# A batch, and how many of its events were shown: no more digits than a database takes.
+_PLACE = re.compile(r"\A[0-9]{1,18}(\.[0-9]{1,18})?\Z")
 _BOT_TOKEN = re.compile(r"xox[A-Za-z0-9._-]{5,300}")
 
 
@@ -108,20 +110,29 @@ class DraftForm(forms.Form):
 
 
 class SearchForm(forms.Form):
-    """What to look for in a cluster's stored batches, and when it happened (UTC)."""
+    """What to look for in a cluster's stored batches, and when it happened (UTC).
+
+    Names are looked for as they are entered, with the spaces around them: whoever chose one may have put them there.
+    """
 
     actor = forms.CharField(required=False, strip=False, label="Actor")
-    role = forms.CharField(required=False, label="Role that allowed it")
-    object = forms.CharField(required=False, label="Role or binding written")
+    role = forms.CharField(required=False, strip=False, label="Role that allowed it")
+    object = forms.CharField(required=False, strip=False, label="Role or binding written")
     resource = forms.ChoiceField(
         required=False,
         label="Its kind",
         choices=[(each, each) for each in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")],
     )
-    namespace = forms.CharField(required=False, help_text="Of the role or binding; empty for the whole cluster.")
+    namespace = forms.CharField(
+        required=False, strip=False, help_text="Of the role or binding; empty for the whole cluster."
+    )
     since = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     until = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
-    before = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+    before = forms.RegexField(_PLACE, required=False, widget=forms.HiddenInput)
+
+    def clean_before(self) -> Place | None:
+        """Return where the page before ended, None for the first one."""
+        return Place.of(self.cleaned_data["before"]) if self.cleaned_data["before"] else None
 
     def wanted(self) -> Wanted:
         """Return what is looked for."""

@@ -64,6 +64,27 @@ def manifest_of(event: Event, kind: str) -> Manifest | None:
     return sent if isinstance(sent, dict) and sent.get("kind") == kind else None
 
 
+def collection(event: Event) -> list[tuple[str, str]] | None:
+    """Return the namespace and name of each object that a deletecollection deleted, None where it does not say which.
+
+    The answer lists them, at level RequestResponse. One that was refused deleted none, and nor did any other request.
+    """
+    if event.verb != "deletecollection" or event.succeeded is False:
+        return []
+    items = event.response.get("items") if isinstance(event.response, dict) else None
+    if not isinstance(items, list):
+        return None
+    told = [_texts(metadata_of(item)) for item in items]
+    names = [(metadata.get("namespace") or event.namespace, metadata.get("name", "")) for metadata in told]
+    return names if all(name for _, name in names) else None
+
+
+def unnamed(event: Event) -> bool:
+    """Tell whether a write made or deleted objects that the log does not name: their names were in the answer only."""
+    made = event.verb == "create" and not event.name and event.succeeded is not False
+    return made or collection(event) is None
+
+
 def by_itself(event: Event, kind: str, name: str) -> bool:
     """Tell whether the API server itself makes or mends what it ships, as it does on every start.
 

@@ -2,11 +2,13 @@
 
 The lines are `actor USERNAME`, `address IP` and `client USER-AGENT`; of what allowed a request `role ClusterRole//NAME`
 or `role Role/NAMESPACE/NAME`, and `binding KIND/NAMESPACE/NAME`; of RBAC writes `object RESOURCE/NAMESPACE/NAME`, and
-of a written binding the role it refers to. Names stand as `visible` shows them, so a line stays a line.
+of a written binding the role it refers to. A deletecollection names nothing, `object RESOURCE/NAMESPACE/`, and besides
+the first objects that its answer lists. Names stand as `visible` shows them, so a line stays a line.
 """
 
 import hashlib
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from django.db.models import Q
 
@@ -16,11 +18,14 @@ from alerts.audit.glance import Glance
 from alerts.audit.reason import Grant
 from alerts.audit.remembered import remembered
 from alerts.audit.visible import visible
+from alerts.detections import writes
 from alerts.detections.writes import BINDINGS, KINDS
 from alerts.models.lines import HasAnyLine
 
 # A name has no limit of its own; an index of names needs one. Beyond it, its hash tells names apart.
 _LONGEST = 500
+# Of the objects that one request deleted. Whoever looks for another finds the request by the name that it lacks.
+_OF_ONE_REQUEST = 200
 
 
 def role(kind: str, namespace: str, name: str) -> str:
@@ -96,8 +101,15 @@ def _allowed_by(reason: str) -> tuple[str, ...]:
     )
 
 
-def _written(event: Event) -> Iterator[str]:
+def objects(event: Event) -> Iterator[str]:
+    """Yield the lines for what a write of roles or bindings is about: what it names, and what it says it deleted."""
     yield object_(event.resource, event.namespace, event.name)
+    for namespace, name in writes.collection(event) or ():
+        yield object_(event.resource, namespace, name)
+
+
+def _written(event: Event) -> Iterator[str]:
+    yield from islice(objects(event), 1 + _OF_ONE_REQUEST)
     request = event.request if KINDS.get(event.resource) in BINDINGS else None
     reference = request.get("roleRef") if isinstance(request, dict) else None
     if isinstance(reference, dict):

@@ -35,10 +35,24 @@ OpenPage = Callable[..., Page]
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo, and the log-ins that it printed."""
+    """A running demo, the log-ins that it printed, and the folder that its data are in."""
 
     address: str
     passwords: dict[str, str]
+    data: Path
+
+    def ingest(self, body: bytes) -> None:
+        """Have it take in more events of its cluster."""
+        # As the demo sets them for itself, whatever they are here.
+        where = {"DATA_DIR": f"{self.data}/demo", "DATABASE_URL": f"sqlite:///{self.data}/demo/rolecall.sqlite3"}
+        subprocess.run(
+            [sys.executable, "manage.py", "ingest", "-", "--cluster", "prod-eu"],
+            cwd=ROOT,
+            env=os.environ | where | {"SECRET_KEY": "", "CREDENTIAL_KEYS": ""},
+            input=body,
+            capture_output=True,
+            check=True,
+        )
 
 
 # Of the package and not of the session: while Playwright runs, no other test of this process could use the database.
@@ -56,13 +70,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         start_new_session=True,
     )
     try:
-        yield _read(process)
+        yield _read(process, data)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
 
 
-def _read(process: "subprocess.Popen[str]") -> Demo:
+def _read(process: "subprocess.Popen[str]", data: Path) -> Demo:
     """Read what the demo prints until it has said its address and its log-ins."""
     assert process.stdout is not None
     said, until = "", time.monotonic() + START_LIMIT
@@ -71,7 +85,7 @@ def _read(process: "subprocess.Popen[str]") -> Demo:
         address = re.search(r"http://[\w.:]+", said)
         found = re.findall(r"^\s*(responder|analyst|viewer|administrator)\s+(\S{10,})\s*$", said, re.MULTILINE)
         if address and len(found) == 4:
-            return Demo(address.group(), dict(found))
+            return Demo(address.group(), dict(found), data)
         if time.monotonic() > until:
             break
     pytest.fail(f"The demo did not say where it is and how to log in:\n{said}")

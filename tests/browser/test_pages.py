@@ -6,15 +6,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NARROW, WIDE, OpenPage
+from tests.browser.conftest import NARROW, WIDE, Demo, OpenPage
+from tests.unit.audit.events import event_list, reading
 
 pytestmark = pytest.mark.browser
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 PAGES = [
     "/?status=any&owner=any", "alert", "alert/tell", "alert/revoke", "alert/remove", "/roles", "role",
-    "/clusters", "/clusters/prod-eu", "/clusters/prod-eu/posture", "/clusters/prod-eu/search", "/stakeholders",
-    "/mailbox", "alert/mute", "/mutes", "/known-actors", "/known-actors/new?preset=helm",
+    "/clusters", "/clusters/prod-eu", "/clusters/prod-eu/posture", "/clusters/prod-eu/search",
+    "/clusters/prod-eu/search?role=metrics-scraper-v2", "/stakeholders", "/mailbox", "alert/mute", "/mutes",
+    "/known-actors", "/known-actors/new?preset=helm",
 ]  # fmt: skip
 
 
@@ -92,6 +94,23 @@ def test_single_keys_can_be_turned_off(open_page: OpenPage) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     expect(page.locator("tr[data-row]").first).to_have_class("cursor")
+
+
+def test_what_a_search_finds_goes_on_as_it_is_read(open_page: OpenPage, demo: Demo) -> None:
+    demo.ingest(event_list(*(reading(str(number)) | {"user": {"username": "reader"}} for number in range(450))))
+    address = "/clusters/prod-eu/search?actor=reader"
+    page = open_page("viewer", address)
+    rows = page.locator("#results .clock")
+    expect(rows).to_have_count(200)
+    for count in (400, 450):
+        page.locator("#older").scroll_into_view_if_needed()
+        expect(rows).to_have_count(count)
+    expect(page.locator("#older")).to_have_text("All that could be searched was looked through.")
+    plain = open_page("viewer", address, java_script_enabled=False)
+    for count in (200, 200, 50):
+        expect(plain.locator("#results .clock")).to_have_count(count)
+        if count == 200:
+            plain.get_by_role("link", name="Older ›").click()
 
 
 def test_an_alert_is_worked_on_without_javascript(open_page: OpenPage) -> None:

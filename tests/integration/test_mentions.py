@@ -44,6 +44,43 @@ def test_a_written_binding_mentions_the_role_it_refers_to() -> None:
     assert mentions.role("Role", "web", "r") in found
 
 
+def deleted_together(*names: str, **changes: Any) -> dict[str, Any]:
+    """Return a deletecollection of roles of a namespace, whose answer lists them."""
+    reference = {"resource": "roles", "namespace": "web", "apiGroup": "rbac.authorization.k8s.io"}
+    items = [{"metadata": {"name": name, "namespace": "web"}} for name in names]
+    answer = {"kind": "RoleList", "items": items}
+    return creation(**({"verb": "deletecollection", "objectRef": reference, "responseObject": answer} | changes))
+
+
+def objects(event: dict[str, Any]) -> list[str]:
+    return [line for line in mentions.of([decoded(event)]).split("\n") if line.startswith("object")]
+
+
+def test_a_deletecollection_mentions_what_its_answer_lists() -> None:
+    assert objects(deleted_together("reader", HOSTILE)) == sorted(
+        mentions.object_("roles", "web", name) for name in ("", "reader", HOSTILE)
+    )
+
+
+def test_of_a_deletecollection_no_more_is_mentioned_than_has_room() -> None:
+    many = objects(deleted_together(*map(str, range(1000))))
+    assert mentions.object_("roles", "web", "") in many
+    assert 100 < len(many) < 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"responseObject": None},
+        {"responseObject": {"kind": "RoleList", "items": 7}},
+        {"responseObject": {"kind": "RoleList", "items": [None, {"metadata": {"name": 7}}]}},
+        {"responseStatus": {"metadata": {}, "code": 403}},
+    ],
+)
+def test_a_deletecollection_that_lists_nothing_mentions_no_name(changes: dict[str, Any]) -> None:
+    assert objects(deleted_together("reader", **changes)) == [mentions.object_("roles", "web", "")]
+
+
 def test_a_name_cannot_make_a_line_of_its_own() -> None:
     found = lines(user={"username": HOSTILE})
     assert mentions.actor(HOSTILE) in found
