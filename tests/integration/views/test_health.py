@@ -1,15 +1,20 @@
 """What monitors are told, and who is told more."""
 
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django.live_server_helper import LiveServer
 
 from alerts import tasks
 from alerts.models import Batch, Cluster
@@ -19,6 +24,7 @@ from tests.factories import make_alert
 from tests.recorded import take_in
 from triage.celery import app as celery
 
+ROOT = Path(__file__).parent.parent.parent.parent
 TOKEN = "prometheus-s-token"
 
 
@@ -45,6 +51,37 @@ def test_a_living_process_says_so_without_a_database() -> None:
     answer = get("/healthz")
     assert (answer.status_code, answer.content) == (200, b"ok\n")
     assert not answer.cookies
+
+
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_monitors_may_ask_for_any_name_and_are_redirected_nowhere(
+    cluster: Cluster, settings: Settings, path: str
+) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT, settings.METRICS_TOKEN = ["rolecall.example"], True, TOKEN
+    asked = {"Host": "10.244.1.17:8000", "Authorization": f"Bearer {TOKEN}"}
+    answer = Client(headers=asked).get(path)
+    assert answer.status_code == 200
+    assert {"X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"} <= answer.headers.keys()
+    assert Client(headers=asked).post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/login", "/hook/prod-eu", "/metrics/", "/nothing"])
+def test_nobody_else_is_answered_under_a_name_that_is_not_ours(db: None, settings: Settings, path: str) -> None:
+    settings.ALLOWED_HOSTS = ["rolecall.example"]
+    assert Client(headers={"Host": "10.244.1.17:8000"}).get(path).status_code == 400
+    assert Client(headers={"Host": "rolecall.example"}).get(path).status_code != 400
+
+
+def test_a_container_is_healthy_when_its_process_answers_whatever_its_name_is(
+    live_server: LiveServer, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["rolecall.example"], True
+    asked = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["web"]["healthcheck"]["test"]
+    code = asked[-1].replace("8000", str(live_server.thread.port))
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    missing = code.replace("/healthz", "/nothing")
+    assert subprocess.run([sys.executable, "-c", missing], check=False).returncode != 0
 
 
 @pytest.mark.usefixtures("reachable")
