@@ -103,6 +103,58 @@ def test_it_is_not_ready_when_a_batch_waits_for_long(cluster: Cluster, settings:
 
 
 @pytest.mark.usefixtures("reachable")
+def test_a_batch_that_failed_and_is_to_be_tried_again_keeps_nobody_from_being_ready(
+    cluster: Cluster, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    now = timezone.now()
+    batch, _ = inbox.store_leased(cluster, b"batch")
+    Batch.objects.update(received_at=now - timedelta(seconds=700), tries=4)
+    inbox.put_back(batch, "It broke.")
+    assert get("/readyz").status_code == 200
+    Batch.objects.update(leased_until=now - timedelta(seconds=200))
+    assert get("/readyz").status_code == 200
+    Batch.objects.update(leased_until=now - timedelta(seconds=301))
+    assert b"A batch has waited 301 seconds" in get("/readyz", TOKEN).content
+    # Whoever tries it again now will say what came of it.
+    assert inbox.claim(1) == [batch]
+    assert get("/readyz").status_code == 200
+
+
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize(
+    ("limits", "seconds", "said"),
+    [
+        ({"INBOX_LIMIT": 1}, 10, b"The inbox is full: as many batches wait as may (INBOX_LIMIT: 1)."),
+        (
+            {"INBOX_AGE_LIMIT": 60},
+            61,
+            b"The inbox is full: a batch has waited longer than one may (INBOX_AGE_LIMIT: 60 seconds).",
+        ),
+    ],
+)
+def test_it_is_not_ready_while_api_servers_are_asked_to_come_again(
+    cluster: Cluster,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, int],
+    seconds: int,
+    said: bytes,
+) -> None:
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    settings.METRICS_TOKEN = TOKEN
+    for name, limit in limits.items():
+        setattr(settings, name, limit)
+    waiting(cluster, seconds)
+    token = cluster.issue_hook_token()
+    cluster.save()
+    post = Client(headers={"Authorization": f"Bearer {token}"}).post
+    assert post("/hook/prod-eu", b"batch", content_type="application/json").status_code == 503
+    assert get("/readyz").status_code == 503
+    assert get("/readyz", TOKEN).content == said + b" API servers are asked to come again later.\n"
+
+
+@pytest.mark.usefixtures("reachable")
 def test_it_is_not_ready_before_the_tables_are_of_this_version(db: None, settings: Settings) -> None:
     settings.METRICS_TOKEN = TOKEN
     MigrationRecorder(connection).migration_qs.filter(app="alerts").order_by("-name")[0].delete()
@@ -179,7 +231,7 @@ def test_metrics_take_as_many_queries_however_much_is_stored(
     for number in range(5):
         Cluster.objects.create(name=f"c-{number}")
         waiting(cluster, number)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         metrics.text()
 
 
