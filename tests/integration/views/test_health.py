@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 import yaml
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
@@ -22,6 +23,7 @@ from alerts.services import inbox, intake, metrics
 from tests.conftest import DATA, logged_in
 from tests.factories import make_alert
 from tests.recorded import take_in
+from tests.unit.audit.events import creation, event_list
 from triage.celery import app as celery
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -215,6 +217,22 @@ def test_metrics_count_what_came_of_every_batch(cluster: Cluster) -> None:
         assert f"\n{line}\n" in text
     assert "\nrolecall_oldest_waiting_seconds 90" in text
     assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} ' in text
+
+
+@pytest.mark.parametrize("noted", [None, datetime(9998, 1, 1, tzinfo=UTC)])
+def test_an_event_dated_later_than_now_hides_no_lag(cluster: Cluster, noted: datetime | None) -> None:
+    """As it would be found, and as it was noted before that was looked at."""
+    Cluster.objects.update(last_event_at=noted)
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False):
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T11:59:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 60\n' in metrics.text()
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="9998-01-01T00:00:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 0\n' in metrics.text()
+    with time_machine.travel("2026-11-24T12:05:00Z", tick=False):
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T12:04:30.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 30\n' in metrics.text()
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T11:00:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 30\n' in metrics.text()
 
 
 def test_a_batch_that_is_examined_twice_counts_once(cluster: Cluster) -> None:
