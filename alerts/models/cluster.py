@@ -111,10 +111,16 @@ class Cluster(models.Model):
         return credential.decrypt(self.sealed_restorer_token) if self.sealed_restorer_token else ""
 
     def heard_from(self, at: datetime | None, *, batches: int, examined: int, salvaged: int, damaged: int) -> None:
-        """Count what batches held, and note that the newest event of the cluster so far is of `at` or later."""
-        last = models.F("last_event_at")
+        """Count what batches held, and note that the newest event of the cluster so far is of `at` or later.
+
+        Whoever writes an event may date it as they like: what is later than now is taken for now, and forgotten where
+        it was noted before.
+        """
+        last, now = models.F("last_event_at"), timezone.now()
+        sound = models.Case(models.When(last_event_at__lte=now, then=last))
+        at = min(at, now) if at else None
         Cluster.objects.filter(pk=self.pk).update(
-            last_event_at=Greatest(Coalesce(last, at), at) if at else last,
+            last_event_at=Greatest(Coalesce(sound, at), at) if at else last,
             batches_finished=models.F("batches_finished") + batches,
             events_examined=models.F("events_examined") + examined,
             events_salvaged=models.F("events_salvaged") + salvaged,

@@ -89,30 +89,40 @@ def _lease(batch: Batch) -> bool:
 
 
 def _packed(body: bytes) -> bytes:
-    if _fullness.full():
-        raise InboxFull("The inbox is full.")
+    if reason := refusal():
+        raise InboxFull(reason)
     return archive.pack(body)
+
+
+def refusal() -> str:
+    """Return why nothing new is taken now, in a sentence; the empty string where it is."""
+    return _fullness.reason()
 
 
 class _Fullness:
     """Whether the inbox is full, looked up once in some seconds: the look-up takes longer the more batches wait."""
 
     def __init__(self) -> None:
-        self._known, self._until = False, 0.0
+        self._known, self._until = "", 0.0
 
-    def full(self) -> bool:
-        """Tell whether as many batches wait as may, or one has waited for as long as it may."""
+    def reason(self) -> str:
+        """Return that as many batches wait as may, or that one has waited for as long as it may; "" for neither."""
         if time.monotonic() >= self._until:
-            limit = settings.INBOX_LIMIT
-            self._known = (
-                Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists()
-                or oldest_waiting().total_seconds() > settings.INBOX_AGE_LIMIT
-            )
+            self._known = _excess()
             self._until = time.monotonic() + _FULLNESS_HOLDS_SECONDS
         return self._known
 
 
 _fullness = _Fullness()
+
+
+def _excess() -> str:
+    limit, age_limit = settings.INBOX_LIMIT, settings.INBOX_AGE_LIMIT
+    if Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists():
+        return f"The inbox is full: as many batches wait as may (INBOX_LIMIT: {limit:,})."
+    if oldest_waiting().total_seconds() > age_limit:
+        return f"The inbox is full: a batch has waited longer than one may (INBOX_AGE_LIMIT: {age_limit:,} seconds)."
+    return ""
 
 
 def body(kept: Batch | DamagedItem) -> bytes:
@@ -137,15 +147,22 @@ def _claimable() -> QuerySet[Batch]:
 
 
 def oldest_waiting() -> timedelta:
-    """Return how long the oldest batch has waited to be examined, or been tried; nothing where there is none."""
-    now = timezone.now()
-    states = (Batch.State.WAITING, Batch.State.LEASED)
+    """Return how long the oldest batch has waited to be examined, or been tried; nothing where there is none.
+
+    One that failed waits again since its pause is over: before, nobody may claim it.
+    """
+    now, leased = timezone.now(), Batch.objects.filter(state=Batch.State.LEASED)
     # One state at a time, for then each is one look into the index.
-    received = (
-        Batch.objects.filter(state=state).order_by("received_at").values_list("received_at", flat=True).first()
-        for state in states
+    since = (
+        _earliest(Batch.objects.filter(state=Batch.State.WAITING), "received_at"),
+        _earliest(leased.filter(error=""), "received_at"),
+        _earliest(leased.exclude(error="").filter(leased_until__lte=now), "leased_until"),
     )
-    return max((now - at for at in received if at), default=timedelta())
+    return max((now - at for at in since if at), default=timedelta())
+
+
+def _earliest(batches: QuerySet[Batch], field: str) -> datetime | None:
+    return batches.order_by(field).values_list(field, flat=True).first()
 
 
 def has_waiting() -> bool:

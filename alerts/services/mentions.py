@@ -26,6 +26,9 @@ from alerts.models.lines import HasAnyLine
 _LONGEST = 500
 # Of the objects that one request deleted. Whoever looks for another finds the request by the name that it lacks.
 _OF_ONE_REQUEST = 200
+# Anybody may call their client something else in each request, and each would be a line.
+_LONGEST_CLIENT = 100
+_CUT = "…"
 
 
 def role(kind: str, namespace: str, name: str) -> str:
@@ -52,7 +55,16 @@ def address(address: str) -> str:
 @remembered(entries=1024, longest=_LONGEST)
 def client(user_agent: str) -> str:
     """Return the line for what a client calls itself."""
-    return _line("client", redaction.text(user_agent))
+    return _line("client", redaction.text(user_agent), longest=_LONGEST_CLIENT)
+
+
+def clients(user_agent: str) -> list[str]:
+    """Return the lines by which a client is found: its own, and the longer one that older batches may have."""
+    lines, longer = [client(user_agent)], visible(redaction.text(user_agent))
+    # Not where it calls itself what another is cut to: the longer line would be the other's, and it would seem known.
+    if len(longer) > _LONGEST_CLIENT and longer[_LONGEST_CLIENT] != _CUT:
+        lines.append(_line("client", longer))
+    return lines
 
 
 def object_(resource: str, namespace: str, name: str) -> str:
@@ -60,10 +72,10 @@ def object_(resource: str, namespace: str, name: str) -> str:
     return _line("object", resource, namespace, name)
 
 
-def _line(what: str, *parts: str) -> str:
+def _line(what: str, *parts: str, longest: int = _LONGEST) -> str:
     text = visible("/".join(parts))
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}…{hashlib.sha256(text.encode()).hexdigest()}"
+    if len(text) > longest:
+        text = f"{text[:longest]}{_CUT}{hashlib.sha256(text.encode()).hexdigest()}"
     return f"{what} {text}"
 
 

@@ -1,4 +1,4 @@
-"""Whether everything that intake needs is there."""
+"""Whether everything that intake needs is there, and it takes in what is posted."""
 
 from datetime import timedelta
 
@@ -20,9 +20,10 @@ def problems() -> list[str]:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return ["The database's tables are of another version: manage.py migrate."]
-        waiting = inbox.oldest_waiting()
+        waiting, refusal = inbox.oldest_waiting(), inbox.refusal()
     except DatabaseError:
         return ["The database does not answer."]
+    found = [f"{refusal} API servers are asked to come again later."] if refusal else []
     if waiting > LONGEST_WAIT:
-        return [f"A batch has waited {waiting.total_seconds():,.0f} seconds: are the workers running?"]
-    return []
+        found.append(f"A batch has waited {waiting.total_seconds():,.0f} seconds: are the workers running?")
+    return found

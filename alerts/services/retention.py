@@ -5,10 +5,13 @@ What an alert or a role's history rests on has rows of its own, and stays for go
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BigIntegerField, Func, QuerySet, Sum
 from django.db.models.functions import Length
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from alerts.models import Batch, Cluster, DamagedItem, HeldRequests
@@ -18,11 +21,28 @@ BYTES_A_GIB = 1024**3
 _AT_ONCE = 200
 
 
+class _Octets(Func):
+    """How many bytes a text takes, encoded; Length would count its characters."""
+
+    function = "OCTET_LENGTH"
+    output_field = BigIntegerField()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        # It has no octet_length() before 3.43.
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))")
+
+
+# What a batch takes: anybody who may make requests decides how much there is to mention of them.
+_SIZE = Length("body") + _Octets("mentions")
+
+
 @dataclass(frozen=True, slots=True)
 class Purged:
     """What was deleted of a cluster, or would be: how many batches are too old, how many too many, and their bytes.
 
-    `damaged` are the damaged items that are too old.
+    The bytes are those of bodies and of what is mentioned in them. `damaged` are the damaged items that are too old.
     """
 
     cluster: str
@@ -67,7 +87,7 @@ def _purge_damaged(cluster: Cluster, before: datetime, *, dry_run: bool) -> int:
 
 
 def _stored(batches: QuerySet[Batch]) -> int:
-    return batches.aggregate(stored=Sum(Length("body")))["stored"] or 0
+    return batches.aggregate(stored=Sum(_SIZE))["stored"] or 0
 
 
 def _surplus(batches: QuerySet[Batch]) -> tuple[list[int], int]:
@@ -76,7 +96,7 @@ def _surplus(batches: QuerySet[Batch]) -> tuple[list[int], int]:
     keys: list[int] = []
     freed = 0
     if excess > 0:
-        for pk, size in batches.order_by("pk").values_list("pk", Length("body")).iterator():
+        for pk, size in batches.order_by("pk").values_list("pk", _SIZE).iterator():
             if freed >= excess:
                 break
             keys.append(pk)

@@ -17,6 +17,21 @@ from alerts.services import archive
 _AT_ONCE = 100
 
 
+def _credential(sealed: bytes) -> bytes | None:
+    return None if credential.is_current(sealed) else credential.rotate(sealed)
+
+
+# What people call it, the field it is in, and what encrypts it anew. A test holds this against the models' fields.
+KEPT_ENCRYPTED: tuple[tuple[str, type[models.Model], str, Callable[[bytes], bytes | None]], ...] = (
+    ("cluster credentials", Cluster, "sealed_api_token", _credential),
+    ("restorer credentials", Cluster, "sealed_restorer_token", _credential),
+    ("channel secrets", Channel, "sealed_secret", _credential),
+    ("damaged items", DamagedItem, "body", archive.repack),
+    ("requests held for alerts", HeldRequests, "body", archive.repack),
+    ("stored batches", Batch, "body", archive.repack),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of thing that is kept encrypted: what people call it, how many there are, and how each is rotated."""
@@ -28,16 +43,9 @@ class Kind:
 
 def kinds() -> list[Kind]:
     """Return every kind. `rotate` yields for each thing True where it changed, False if not, None where no key fits."""
-    found: list[tuple[str, type[models.Model], str, Callable[[bytes], bytes | None]]] = [
-        ("cluster credentials", Cluster, "sealed_api_token", _credential),
-        ("channel secrets", Channel, "sealed_secret", _credential),
-        ("damaged items", DamagedItem, "body", archive.repack),
-        ("requests held for alerts", HeldRequests, "body", archive.repack),
-        ("stored batches", Batch, "body", archive.repack),
-    ]
     return [
         Kind(title, _sealed(model, field).count(), partial(_rotate, model, field, rotated))
-        for title, model, field, rotated in found
+        for title, model, field, rotated in KEPT_ENCRYPTED
     ]
 
 
@@ -71,7 +79,3 @@ def _rotate_one(
         if fresh is not None:
             rows.update(**{field: fresh})
         return fresh is not None
-
-
-def _credential(sealed: bytes) -> bytes | None:
-    return None if credential.is_current(sealed) else credential.rotate(sealed)

@@ -127,6 +127,17 @@ def test_a_failed_batch_is_tried_again_after_a_longer_and_longer_pause(cluster: 
     assert Batch.objects.get().error == "It broke."
 
 
+def test_a_failed_batch_waits_from_the_end_of_its_pause_on(cluster: Cluster) -> None:
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        inbox.store(cluster, BODY)
+        (batch,) = claim_all()
+        inbox.put_back(batch, "It broke.")
+    for seconds, waited in ((3, 0), (4, 0), (104, 100)):
+        with time_machine.travel(now + timedelta(seconds=seconds), tick=False):
+            assert inbox.oldest_waiting() == timedelta(seconds=waited)
+
+
 def test_after_five_tries_a_batch_is_set_aside_with_its_error(cluster: Cluster) -> None:
     inbox.store(cluster, BODY)
     now = timezone.now()

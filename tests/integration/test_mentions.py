@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 import pytest
@@ -91,6 +92,25 @@ def test_a_long_name_is_cut_and_still_its_own() -> None:
     one, other = mentions.actor("x" * 100_000), mentions.actor("x" * 99_999 + "y")
     assert one != other
     assert len(one) < 600
+
+
+def test_what_a_client_calls_itself_is_cut_sooner_and_still_its_own() -> None:
+    one, other = mentions.client("x" * 101), mentions.client("x" * 100 + "y")
+    assert one != other
+    assert len(one) < 180
+    assert mentions.client("x" * 100) == f"client {'x' * 100}"
+
+
+def test_a_client_is_looked_for_as_older_batches_have_it_too() -> None:
+    assert mentions.clients("kubectl/v1.32.4") == ["client kubectl/v1.32.4"]
+    assert mentions.clients("x" * 101) == [mentions.client("x" * 101), f"client {'x' * 101}"]
+    hashed = hashlib.sha256(b"x" * 501).hexdigest()
+    assert mentions.clients("x" * 501) == [mentions.client("x" * 501), f"client {'x' * 500}…{hashed}"]
+
+
+def test_who_calls_itself_what_another_client_is_cut_to_is_not_taken_for_it() -> None:
+    cut = mentions.client("x" * 101)
+    assert cut not in mentions.clients(cut.removeprefix("client "))
 
 
 def test_nothing_is_mentioned_by_nothing() -> None:

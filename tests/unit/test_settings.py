@@ -16,13 +16,12 @@ COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.?\d*(-[\w.-]+)?")
+DESCRIBED = re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
 
 def test_every_setting_is_described_in_the_example_and_nothing_else_is() -> None:
-    described = re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-
     asked_for_by_compose = set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT))
-    assert sorted(described) == sorted(SETTINGS | asked_for_by_compose)
+    assert sorted(DESCRIBED) == sorted(SETTINGS | asked_for_by_compose)
 
 
 def test_every_line_of_the_example_has_an_explanation_above_it() -> None:
@@ -40,6 +39,22 @@ def test_compose_runs_web_worker_and_beat_with_their_database_and_broker() -> No
 def test_compose_sets_only_what_the_settings_know() -> None:
     for service in OURS.values():
         assert set(service["environment"]) <= SETTINGS
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_everything_that_the_example_describes_reaches_the_containers(name: str) -> None:
+    service = OURS[name]
+    files = {each if isinstance(each, str) else each["path"] for each in service.get("env_file", [])}
+    handed_on = {key for key, value in service["environment"].items() if str(value).startswith(f"${{{key}:")}
+    # What is said beside the file wins over it.
+    of_its_own = service["environment"].keys() - handed_on
+    reaching = (set(DESCRIBED) if ".env" in files else handed_on) - of_its_own
+    assert set(DESCRIBED) - reaching == {"DATA_DIR", "DATABASE_URL", "BROKER_URL"}
+
+
+def test_a_container_has_its_static_files_where_the_image_does() -> None:
+    (place,) = re.findall(r"^WORKDIR (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert {service["environment"]["DATA_DIR"] for service in OURS.values()} == {f"{place}/.data"}
 
 
 @pytest.mark.parametrize("image", [service["image"] for service in COMPOSE["services"].values()])

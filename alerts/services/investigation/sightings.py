@@ -1,6 +1,6 @@
 """How often an actor, its address and its client were seen before, and whether they are new."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,13 +34,13 @@ def client_of(event: Event) -> str:
 
 def of(case: Case, row: AuditEvent) -> Iterator[dict[str, Any]]:
     """Yield what was seen before of the actor, of its address and of its client, as plain JSON."""
-    yield _sighting(case, "actor", case.alert.actor, mentions.actor, lambda _: case.alert.actor)
-    yield _sighting(case, "address", address(row), mentions.address, address_of)
-    yield _sighting(case, "client", row.user_agent, mentions.client, client_of)
+    yield _sighting(case, "actor", case.alert.actor, [mentions.actor(case.alert.actor)], lambda _: case.alert.actor)
+    yield _sighting(case, "address", address(row), [mentions.address(address(row))], address_of)
+    yield _sighting(case, "client", row.user_agent, mentions.clients(row.user_agent), client_of)
 
 
 def _sighting(
-    case: Case, what: str, value: str, line: Callable[[str], str], value_of: Callable[[Event], str]
+    case: Case, what: str, value: str, lines: Collection[str], value_of: Callable[[Event], str]
 ) -> dict[str, Any]:
     past = case.past.events
     times = [event.at for event in past if event.at and value_of(event) == value]
@@ -53,7 +53,7 @@ def _sighting(
         "first": _before(case, first),
         "last": _before(case, max(times, default=None)),
         "new": bool(value) and (_newcomer(case) if what == "actor" else _new(case, first)),
-        "anybody": _anybody(case, line(value)) | _told_before(case, what, value) if value else {},
+        "anybody": _anybody(case, lines) | _told_before(case, what, value) if value else {},
     }
 
 
@@ -81,9 +81,9 @@ def _new(case: Case, first: datetime | None) -> bool:
     return sum(1 for event in case.past.events if event.at and event.at < (first or happened)) >= ENOUGH
 
 
-def _anybody(case: Case, line: str) -> dict[str, str]:
+def _anybody(case: Case, lines: Collection[str]) -> dict[str, str]:
     """Return when it was seen on the cluster, whoever it was, to the batch: in those that ended before the alert."""
-    earlier = Batch.objects.filter(mentions.any_of([line]), cluster=case.cluster, latest_at__lt=case.alert.happened_at)
+    earlier = Batch.objects.filter(mentions.any_of(lines), cluster=case.cluster, latest_at__lt=case.alert.happened_at)
     # The first and the last one by themselves: each is found where it is, without a look at all between them.
     first = earlier.order_by("latest_at").values_list("earliest_at", flat=True).first()
     last = earlier.order_by("-latest_at").values_list("latest_at", flat=True).first()

@@ -59,6 +59,18 @@ def test_the_oldest_go_until_there_is_room_in_each_cluster(cluster: Cluster, set
     assert left() == [*(each.pk for each in stored[2:]), spared.pk]
 
 
+def test_what_is_mentioned_of_a_batch_takes_room_as_its_body_does(cluster: Cluster, settings: Settings) -> None:
+    stored = [batch(cluster, str(number)) for number in range(3)]
+    size = len(Batch.objects.get(pk=stored[0].pk).body)
+    # Two bytes a letter.
+    Batch.objects.filter(pk=stored[0].pk).update(mentions="\nclient " + "ü" * 1000 + "\n")
+    settings.RETENTION_GIB = (3 * size + 2009) / retention.BYTES_A_GIB
+    assert "and 0 for their size" in purge("--dry-run")
+    settings.RETENTION_GIB = (3 * size + 2008) / retention.BYTES_A_GIB
+    assert "and 1 for their size, 2.0" in purge()
+    assert left() == [each.pk for each in stored[1:]]
+
+
 def test_a_dry_run_says_what_would_go_and_touches_nothing(cluster: Cluster, settings: Settings) -> None:
     settings.RETENTION_DAYS = 1
     for number in range(3):

@@ -3,7 +3,9 @@ from itertools import islice
 
 import pytest
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db.models import BinaryField
 from pytest_django import Settings
 
 from alerts.models import Batch, Channel, Cluster, DamagedItem
@@ -16,6 +18,7 @@ NEW = Fernet.generate_key().decode()
 def secrets(cluster: Cluster) -> None:
     """Something of every kind, under the key that was."""
     cluster.set_api_token("the cluster's token")
+    cluster.set_restorer_token("the restorer's token")
     cluster.save()
     channel = Channel(name="Workspace", kind="bot")
     channel.set_secret("xoxb-secret")
@@ -41,9 +44,20 @@ def test_afterwards_the_new_key_alone_opens_everything(secrets: None, settings: 
 
     settings.CREDENTIAL_KEYS = [NEW]
     assert Cluster.objects.get().api_token() == "the cluster's token"
+    assert Cluster.objects.get().restorer_token() == "the restorer's token"
     assert Channel.objects.get().secret() == "xoxb-secret"
     assert sorted(map(inbox.body, Batch.objects.all())) == [b"batch 0", b"batch 1", b"batch 2"]
     assert inbox.body(DamagedItem.objects.get()) == b"damaged"
+
+
+def test_every_field_that_is_kept_encrypted_is_rotated() -> None:
+    binary = {
+        (model, field.name)
+        for model in apps.get_app_config("alerts").get_models()
+        for field in model._meta.get_fields()
+        if isinstance(field, BinaryField) or field.name.startswith("sealed_")
+    }
+    assert {(model, field) for _, model, field, _ in rotation.KEPT_ENCRYPTED} == binary
 
 
 def test_interrupted_it_goes_on_where_it_was(secrets: None, settings: Settings) -> None:
@@ -58,6 +72,6 @@ def test_what_fits_no_key_is_left_as_it_is_and_said(secrets: None, settings: Set
     before = bytes(Channel.objects.get().sealed_secret)
     settings.CREDENTIAL_KEYS = [NEW]
     inbox.store(Cluster.objects.get(), b"under the new key")
-    with pytest.raises(CommandError, match="6 things fit none of the keys"):
+    with pytest.raises(CommandError, match="7 things fit none of the keys"):
         rotate()
     assert bytes(Channel.objects.get().sealed_secret) == before

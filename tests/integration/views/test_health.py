@@ -1,15 +1,21 @@
 """What monitors are told, and who is told more."""
 
-from datetime import timedelta
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+import yaml
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django.live_server_helper import LiveServer
 
 from alerts import tasks
 from alerts.models import Batch, Cluster
@@ -17,8 +23,10 @@ from alerts.services import inbox, intake, metrics
 from tests.conftest import DATA, logged_in
 from tests.factories import make_alert
 from tests.recorded import take_in
+from tests.unit.audit.events import creation, event_list
 from triage.celery import app as celery
 
+ROOT = Path(__file__).parent.parent.parent.parent
 TOKEN = "prometheus-s-token"
 
 
@@ -48,6 +56,37 @@ def test_a_living_process_says_so_without_a_database() -> None:
 
 
 @pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_monitors_may_ask_for_any_name_and_are_redirected_nowhere(
+    cluster: Cluster, settings: Settings, path: str
+) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT, settings.METRICS_TOKEN = ["rolecall.example"], True, TOKEN
+    asked = {"Host": "10.244.1.17:8000", "Authorization": f"Bearer {TOKEN}"}
+    answer = Client(headers=asked).get(path)
+    assert answer.status_code == 200
+    assert {"X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"} <= answer.headers.keys()
+    assert Client(headers=asked).post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/login", "/hook/prod-eu", "/metrics/", "/nothing"])
+def test_nobody_else_is_answered_under_a_name_that_is_not_ours(db: None, settings: Settings, path: str) -> None:
+    settings.ALLOWED_HOSTS = ["rolecall.example"]
+    assert Client(headers={"Host": "10.244.1.17:8000"}).get(path).status_code == 400
+    assert Client(headers={"Host": "rolecall.example"}).get(path).status_code != 400
+
+
+def test_a_container_is_healthy_when_its_process_answers_whatever_its_name_is(
+    live_server: LiveServer, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["rolecall.example"], True
+    asked = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["web"]["healthcheck"]["test"]
+    code = asked[-1].replace("8000", str(live_server.thread.port))
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    missing = code.replace("/healthz", "/nothing")
+    assert subprocess.run([sys.executable, "-c", missing], check=False).returncode != 0
+
+
+@pytest.mark.usefixtures("reachable")
 def test_it_is_ready_when_everything_is_there(cluster: Cluster) -> None:
     waiting(cluster, 200)
     answer = get("/readyz")
@@ -63,6 +102,58 @@ def test_it_is_not_ready_when_a_batch_waits_for_long(cluster: Cluster, settings:
     assert (answer.status_code, answer.content) == (503, b"not ready\n")
     assert get("/readyz", TOKEN).content == b"A batch has waited 301 seconds: are the workers running?\n"
     assert get("/readyz", "guess").content == b"not ready\n"
+
+
+@pytest.mark.usefixtures("reachable")
+def test_a_batch_that_failed_and_is_to_be_tried_again_keeps_nobody_from_being_ready(
+    cluster: Cluster, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    now = timezone.now()
+    batch, _ = inbox.store_leased(cluster, b"batch")
+    Batch.objects.update(received_at=now - timedelta(seconds=700), tries=4)
+    inbox.put_back(batch, "It broke.")
+    assert get("/readyz").status_code == 200
+    Batch.objects.update(leased_until=now - timedelta(seconds=200))
+    assert get("/readyz").status_code == 200
+    Batch.objects.update(leased_until=now - timedelta(seconds=301))
+    assert b"A batch has waited 301 seconds" in get("/readyz", TOKEN).content
+    # Whoever tries it again now will say what came of it.
+    assert inbox.claim(1) == [batch]
+    assert get("/readyz").status_code == 200
+
+
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.parametrize(
+    ("limits", "seconds", "said"),
+    [
+        ({"INBOX_LIMIT": 1}, 10, b"The inbox is full: as many batches wait as may (INBOX_LIMIT: 1)."),
+        (
+            {"INBOX_AGE_LIMIT": 60},
+            61,
+            b"The inbox is full: a batch has waited longer than one may (INBOX_AGE_LIMIT: 60 seconds).",
+        ),
+    ],
+)
+def test_it_is_not_ready_while_api_servers_are_asked_to_come_again(
+    cluster: Cluster,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, int],
+    seconds: int,
+    said: bytes,
+) -> None:
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    settings.METRICS_TOKEN = TOKEN
+    for name, limit in limits.items():
+        setattr(settings, name, limit)
+    waiting(cluster, seconds)
+    token = cluster.issue_hook_token()
+    cluster.save()
+    post = Client(headers={"Authorization": f"Bearer {token}"}).post
+    assert post("/hook/prod-eu", b"batch", content_type="application/json").status_code == 503
+    assert get("/readyz").status_code == 503
+    assert get("/readyz", TOKEN).content == said + b" API servers are asked to come again later.\n"
 
 
 @pytest.mark.usefixtures("reachable")
@@ -128,6 +219,22 @@ def test_metrics_count_what_came_of_every_batch(cluster: Cluster) -> None:
     assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} ' in text
 
 
+@pytest.mark.parametrize("noted", [None, datetime(9998, 1, 1, tzinfo=UTC)])
+def test_an_event_dated_later_than_now_hides_no_lag(cluster: Cluster, noted: datetime | None) -> None:
+    """As it would be found, and as it was noted before that was looked at."""
+    Cluster.objects.update(last_event_at=noted)
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False):
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T11:59:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 60\n' in metrics.text()
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="9998-01-01T00:00:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 0\n' in metrics.text()
+    with time_machine.travel("2026-11-24T12:05:00Z", tick=False):
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T12:04:30.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 30\n' in metrics.text()
+        take_in(cluster, event_list(creation(requestReceivedTimestamp="2026-11-24T11:00:00.000000Z")))
+        assert '\nrolecall_event_lag_seconds{cluster="prod-eu"} 30\n' in metrics.text()
+
+
 def test_a_batch_that_is_examined_twice_counts_once(cluster: Cluster) -> None:
     batch, _ = inbox.store_leased(cluster, (DATA / "audit/envelopes/apiserver-log.jsonl").read_bytes())
     for _ in range(2):
@@ -142,7 +249,7 @@ def test_metrics_take_as_many_queries_however_much_is_stored(
     for number in range(5):
         Cluster.objects.create(name=f"c-{number}")
         waiting(cluster, number)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         metrics.text()
 
 
