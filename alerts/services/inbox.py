@@ -101,12 +101,12 @@ class _Fullness:
         self._known, self._until = False, 0.0
 
     def full(self) -> bool:
-        """Tell whether as many batches wait as may, or one has waited for as long as it may."""
+        """Tell whether as many batches wait as may, or one has waited untried for as long as it may."""
         if time.monotonic() >= self._until:
             limit = settings.INBOX_LIMIT
             self._known = (
                 Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists()
-                or oldest_waiting().total_seconds() > settings.INBOX_AGE_LIMIT
+                or _oldest_untried().total_seconds() > settings.INBOX_AGE_LIMIT
             )
             self._until = time.monotonic() + _FULLNESS_HOLDS_SECONDS
         return self._known
@@ -146,6 +146,16 @@ def oldest_waiting() -> timedelta:
         for state in states
     )
     return max((now - at for at in received if at), default=timedelta())
+
+
+def _oldest_untried() -> timedelta:
+    """Return how long the oldest batch has waited that nobody tried to examine; nothing where there is none.
+
+    One that was tried says nothing of the workers, whether it fails or was set aside and is examined again.
+    """
+    untried = Batch.objects.filter(state=Batch.State.WAITING, tries=0, alert=None).order_by("received_at")
+    at = untried.values_list("received_at", flat=True).first()
+    return timezone.now() - at if at else timedelta()
 
 
 def has_waiting() -> bool:
