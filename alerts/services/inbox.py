@@ -232,7 +232,9 @@ def try_again(batch: Batch, *, by: User) -> bool:
 
 
 def _set_aside(batch: Batch, error: str) -> None:
-    alert, _ = alarm.open_alert(batch.cluster, audit_data_damaged.quarantined(batch.received_at), at=batch.received_at)
+    received_at = batch.received_at
+    finding = audit_data_damaged.quarantined(received_at)
+    alert, _ = alarm.open_alert(batch.cluster, finding, at=received_at, received_at=received_at)
     batch.state, batch.leased_until, batch.error, batch.alert = Batch.State.QUARANTINED, None, error, alert
     batch.save(update_fields=["state", "leased_until", "error", "alert"])
     Activity.objects.record(
