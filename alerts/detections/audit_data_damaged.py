@@ -41,7 +41,7 @@ def may_write_rbac(event: Event) -> bool:
         return False
     if event.object_ref is not None:
         return event.group == RBAC_GROUP
-    return not event.request_uri or _RBAC_ADDRESS in event.request_uri
+    return not event.request_uri or _RBAC_ADDRESS in event.path
 
 
 def unreadable(received_at: datetime) -> Finding:
