@@ -4,8 +4,8 @@ A body is a webhook's list, an array, one event, a log's lines, or gzip of any. 
 what `wrapping` knows: then it holds a body again.
 """
 
-import base64
 import binascii
+import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
@@ -22,6 +22,9 @@ DEEPEST = 10
 GZIP = b"\x1f\x8b"
 # How the base64 of gzip begins, whatever it holds
 _ENCODED_GZIP = b"H4sI"
+_ENCODED = re.compile(rb"H4sI[A-Za-z0-9+/]*+=*+")
+# What follows the padding is another text.
+_ENCODED_LINES = re.compile(rb"\s*+H4sI[A-Za-z0-9+/\s]*+(=*+)\s*+")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_JSON = "It is not JSON."
 INFLATES_TOO_FAR = f"It inflates to more than {INFLATED_LIMIT // 1024 // 1024} MiB; the rest was not read."
@@ -66,9 +69,11 @@ class _Opening:
 
     def body(self, body: bytes, at: datetime | None, levels: int) -> Iterator[Item]:
         """Yield the items of a body, which may be wrapped so many times more."""
+        for each in _decoded(body) if body.startswith(_ENCODED_GZIP) else [body]:
+            yield from self._inflatable(each, at, levels)
+
+    def _inflatable(self, body: bytes, at: datetime | None, levels: int) -> Iterator[Item]:
         unread = None
-        if body.startswith(_ENCODED_GZIP):
-            body = _decoded(body)
         if body.startswith(GZIP):
             body, unread = self._inflated(body)
         body = body.removeprefix(_BYTE_ORDER_MARK).strip()
@@ -117,11 +122,26 @@ class _Opening:
         return b"".join(parts), Item(body, BROKEN_COMPRESSION) if body.strip(b"\0") else None
 
 
-def _decoded(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(body)
-    except binascii.Error:
-        return body
+def _decoded(body: bytes) -> Iterator[bytes]:
+    """Yield what is in each text of base64, of one line or more, and what comes after the last of them as it stands."""
+    texts = body.split()
+    if all(map(_ENCODED.fullmatch, texts)):
+        yield from map(_bytes_of, texts)
+        return
+    at = 0
+    while (text := _ENCODED_LINES.match(body, at)) and (text[1] or text.end() == len(body)):
+        yield _bytes_of(text[0])
+        at = text.end()
+    if at < len(body):
+        yield body[at:]
+
+
+def _bytes_of(text: bytes) -> bytes:
+    """Decode base64, of what is cut as much as there is."""
+    digits = b"".join(text.split()).rstrip(b"=")
+    # One digit alone is no byte.
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
 
 
 def _split(body: bytes) -> Iterable[Item]:
