@@ -65,6 +65,12 @@ def announce_batch() -> None:
     _announcements.send()
 
 
+def announce_refusal(alert: Alert) -> None:
+    """Have an alert on refused batches investigated, and its cluster listed: what they told of shows there."""
+    wake(investigate, alert.pk)
+    wake(refresh_inventory, alert.cluster_id)
+
+
 def has_broker() -> bool:
     """Tell whether the broker answers."""
     try:

@@ -4,7 +4,6 @@ A body is a webhook's list, an array, one event, a log's lines, or gzip of any. 
 what `wrapping` knows: then it holds a body again.
 """
 
-import base64
 import binascii
 import re
 import zlib
@@ -14,7 +13,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from alerts.audit import salvage, wrapping
+from alerts.audit import lines, salvage, wrapping
 
 # What everything compressed in one body may come to together: the largest body of an API server, four times.
 INFLATED_LIMIT = 256 * 1024 * 1024
@@ -23,17 +22,16 @@ DEEPEST = 10
 GZIP = b"\x1f\x8b"
 # How the base64 of gzip begins, whatever it holds
 _ENCODED_GZIP = b"H4sI"
+_ENCODED = re.compile(rb"H4sI[A-Za-z0-9+/]*+=*+")
+# What follows the padding is another text.
+_ENCODED_LINES = re.compile(rb"\s*+H4sI[A-Za-z0-9+/\s]*+(=*+)\s*+")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# How many lines show whether something is a log: one cut line at its beginning must not decide.
-FIRST_LINES = 5
 NOT_JSON = "It is not JSON."
 INFLATES_TOO_FAR = f"It inflates to more than {INFLATED_LIMIT // 1024 // 1024} MiB; the rest was not read."
 BROKEN_COMPRESSION = "Its compression is damaged; what follows here could not be read."
 WRAPPED_TOO_OFTEN = f"It is wrapped more than {DEEPEST} times."
 # As API servers write events, to a webhook and to a log: no need to look for a wrapping.
 _EVENT = (b'{"level":', b'{"kind":"Event",')
-# What `oc adm node-logs`, an export of CloudWatch and container runtimes put before a line: a host, a time, a stream.
-_LEAD = re.compile(rb"(?:[\w.:+-]++[ \t]++){1,4}(?=\{)")
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -71,9 +69,11 @@ class _Opening:
 
     def body(self, body: bytes, at: datetime | None, levels: int) -> Iterator[Item]:
         """Yield the items of a body, which may be wrapped so many times more."""
+        for each in _decoded(body) if body.startswith(_ENCODED_GZIP) else [body]:
+            yield from self._inflatable(each, at, levels)
+
+    def _inflatable(self, body: bytes, at: datetime | None, levels: int) -> Iterator[Item]:
         unread = None
-        if body.startswith(_ENCODED_GZIP):
-            body = _decoded(body)
         if body.startswith(GZIP):
             body, unread = self._inflated(body)
         body = body.removeprefix(_BYTE_ORDER_MARK).strip()
@@ -122,15 +122,30 @@ class _Opening:
         return b"".join(parts), Item(body, BROKEN_COMPRESSION) if body.strip(b"\0") else None
 
 
-def _decoded(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(body)
-    except binascii.Error:
-        return body
+def _decoded(body: bytes) -> Iterator[bytes]:
+    """Yield what is in each text of base64, of one line or more, and what comes after the last of them as it stands."""
+    texts = body.split()
+    if all(map(_ENCODED.fullmatch, texts)):
+        yield from map(_bytes_of, texts)
+        return
+    at = 0
+    while (text := _ENCODED_LINES.match(body, at)) and (text[1] or text.end() == len(body)):
+        yield _bytes_of(text[0])
+        at = text.end()
+    if at < len(body):
+        yield body[at:]
+
+
+def _bytes_of(text: bytes) -> bytes:
+    """Decode base64, of what is cut as much as there is."""
+    digits = b"".join(text.split()).rstrip(b"=")
+    # One digit alone is no byte.
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
 
 
 def _split(body: bytes) -> Iterable[Item]:
-    body = _without_lead(body)
+    body = lines.without_lead(body)
     for split in (_whole, _lines):
         found = split(body)
         if found is not None:
@@ -151,26 +166,14 @@ def _whole(body: bytes) -> list[Item] | None:
 
 def _lines(body: bytes) -> list[Item] | None:
     """Split the lines of a log, or return None where the body is none. A damaged line leaves the others alone."""
-    lines = [line for line in map(bytes.strip, body.split(b"\n")) if line]
-    if len(lines) < 2 or not is_log(lines[:FIRST_LINES]):
+    if b"\n" not in body or not lines.is_log(body.split(b"\n")):
         return None
-    return [item for line in lines for item in _one(_without_lead(line))]
-
-
-def _without_lead(line: bytes) -> bytes:
-    lead = None if line.startswith(b"{") else _LEAD.match(line)
-    return line[lead.end() :] if lead else line
+    return [item for part in lines.split(body) for item in _one(part)]
 
 
 def _one(document: bytes) -> Iterable[Item]:
     found = _whole(document)
     return _document(document) if found is None else found
-
-
-def is_log(lines: Iterable[bytes]) -> bool:
-    """Tell whether one of the lines is a JSON object by itself, as those of a log are."""
-    found = (_without_lead(line.strip()) for line in lines)
-    return any(line.startswith(b"{") and salvage.end(line, 0) == len(line) for line in found)
 
 
 def _document(body: bytes) -> Iterator[Item]:

@@ -7,7 +7,7 @@ that somebody may have chosen; only the last of `source_ips` and what the API se
 import hashlib
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from msgspec import Meta, Raw, Struct, field
 
@@ -98,8 +98,12 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def path(self) -> str:
-        """The path of the request's address, "" where the address is unknown."""
-        return (self.request_uri or "").partition("?")[0]
+        """The path of the request's address as the API server routes and authorizes it, "" where it is unknown.
+
+        The address is logged as it was written. Go undoes the escapes of the path, once, before anybody looks at it
+        (URL.Path in net/url); slashes, dots and letter case are left as they are.
+        """
+        return unquote((self.request_uri or "").partition("?")[0])
 
     @property
     def query(self) -> str:

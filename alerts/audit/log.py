@@ -2,9 +2,10 @@
 
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 
 from alerts.audit import envelope
+from alerts.audit.lines import is_log
 
 # Some five hundred events, like a batch of an API server's.
 BODY_SIZE = 1024 * 1024
@@ -78,25 +79,27 @@ def bodies(lines: Iterable[bytes]) -> Iterator[bytes]:
     Raises TooLarge.
     """
     rest = iter(lines)
-    first = list(islice(rest, envelope.FIRST_LINES))
-    if envelope.is_log(first):
+    first: list[bytes] = []
+    if is_log(_limited(rest, first)):
         yield from _grouped(_shortened(chain(first, rest)), b"\n", b"", b"")
         return
     whole: list[bytes] = []
     damaged: list[bytes] = []
-    for item in envelope.items(b"\n".join(_limited(chain(first, rest)))):
+    for item in envelope.items(b"\n".join(first)):
         (damaged if item.problem else whole).append(item.raw)
     yield from _grouped(whole, b",", b"[", b"]")
     # Each by itself: in one body it would spoil the others.
     yield from damaged
 
 
-def _limited(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _limited(lines: Iterable[bytes], seen: list[bytes]) -> Iterator[bytes]:
+    """Yield the lines, and have `seen` hold them, as far as they may be held in memory."""
     room = envelope.INFLATED_LIMIT
     for line in lines:
         room -= len(line) + 1
         if room < 0:
             raise TooLarge(TOO_LARGE)
+        seen.append(line)
         yield line
 
 

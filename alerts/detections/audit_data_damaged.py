@@ -1,7 +1,8 @@
 """Audit data about roles and bindings came damaged: cut, malformed, under an absurd audit ID, or not readable at all.
 
-Each is a known way to hide: a malformed patch, a role too large for an event, an audit ID of 150 kB. What is damaged
-by one actor on one day is one finding. ATT&CK: T1562.012, Disable or Modify Linux Audit System, is the closest.
+Each is a known way to hide: a malformed patch, a role too large for an event, an audit ID of 150 kB, or so many such
+events that their batch is refused. What is damaged by one actor on one day is one finding. ATT&CK: T1562.012, Disable
+or Modify Linux Audit System, is the closest.
 """
 
 import json
@@ -41,7 +42,7 @@ def may_write_rbac(event: Event) -> bool:
         return False
     if event.object_ref is not None:
         return event.group == RBAC_GROUP
-    return not event.request_uri or _RBAC_ADDRESS in event.request_uri
+    return not event.request_uri or _RBAC_ADDRESS in event.path
 
 
 def unreadable(received_at: datetime) -> Finding:
@@ -52,6 +53,11 @@ def unreadable(received_at: datetime) -> Finding:
 def quarantined(received_at: datetime) -> Finding:
     """Return the finding for a batch that no try could examine: nobody knows what is in it."""
     return _made(["quarantined", f"{received_at:%Y-%m-%d}"], "A batch of audit events could not be examined", None)
+
+
+def refused(received_at: datetime, size: str) -> Finding:
+    """Return the finding for a batch of that size that was not taken: nobody knows what was in it."""
+    return _made(["refused", f"{received_at:%Y-%m-%d}"], f"A batch of {size} was refused", None)
 
 
 def _finding(actor: str, at: datetime, event: Event | None, *, repetitive: bool = False) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -23,17 +23,31 @@ _PROVISIONAL_SCORE = 50
 _KNOWN_NOW = "what was there before is known now, and the change is none to look into."
 
 
+class Found(NamedTuple):
+    """A finding, the event it was found in, and when we received that."""
+
+    finding: Finding
+    row: AuditEvent
+    received_at: datetime
+
+
 def open_alert(
-    cluster: Cluster, finding: Finding, row: AuditEvent | None = None, *, at: datetime | None = None
+    cluster: Cluster,
+    finding: Finding,
+    row: AuditEvent | None = None,
+    *,
+    at: datetime | None = None,
+    received_at: datetime | None = None,
 ) -> tuple[Alert, bool]:
     """Open the alert of a finding, and return it and whether it is new; where its cause has one, that gains the event.
 
-    `row` is the event it was found in, where there is one, and `at` when it happened, if not then. Belongs into the
-    transaction that stores what causes it.
+    `row` is the event it was found in, where there is one, `at` when it happened, if not then, and `received_at` when
+    we heard of it, if not now. Belongs into the transaction that stores what causes it.
     """
     happened_at = row.at if row is not None else at or timezone.now()
     # The object is asked for only where there is no such alert yet.
-    fields = _fields(finding, happened_at) | {"object": partial(_object, cluster, finding)}
+    fields = _fields(finding, happened_at, received_at or timezone.now())
+    fields["object"] = partial(_object, cluster, finding)
     alert, new = Alert.objects.get_or_create(cluster=cluster, fingerprint=finding.fingerprint, defaults=fields)
     if not new:
         more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
@@ -58,7 +72,7 @@ def hold(cluster: Cluster, *, keys: Set[int], fingerprints: Set[str], objects: S
         list(held.values_list("pk"))
 
 
-def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
+def open_all(cluster: Cluster, found: Sequence[Found], held: Holding) -> list[Alert]:
     """Open the alerts of findings in events as if one came after the other, and return those that are new.
 
     Those about objects that are held come first, in the order of their events. Of the others somebody else may open the
@@ -66,10 +80,10 @@ def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held
     """
     if not found:
         return []
-    found = sorted(found, key=lambda each: "" if held.get(_name(each[0])) else each[0].fingerprint)
-    first: dict[str, tuple[Finding, AuditEvent]] = {}
+    found = sorted(found, key=lambda each: "" if held.get(_name(each.finding)) else each.finding.fingerprint)
+    first: dict[str, Found] = {}
     for each in found:
-        first.setdefault(each[0].fingerprint, each)
+        first.setdefault(each.finding.fingerprint, each)
     there = Alert.objects.filter(cluster=cluster, fingerprint__in=first).values_list("fingerprint", flat=True)
     for fingerprint in list(there):
         del first[fingerprint]
@@ -79,23 +93,24 @@ def open_all(cluster: Cluster, found: Sequence[tuple[Finding, AuditEvent]], held
     except IntegrityError:
         # Somebody else opened one just now.
         first, opened = {}, []
-    again = [open_alert(cluster, *each) for each in found if first.get(each[0].fingerprint) is not each]
+    rest = [each for each in found if first.get(each.finding.fingerprint) is not each]
+    again = [open_alert(cluster, each.finding, each.row, received_at=each.received_at) for each in rest]
     return opened + [alert for alert, new in again if new]
 
 
-def _opened(cluster: Cluster, found: Mapping[str, tuple[Finding, AuditEvent]], held: Holding) -> list[Alert]:
+def _opened(cluster: Cluster, found: Mapping[str, Found], held: Holding) -> list[Alert]:
     """Open alerts that are not there yet, by their fingerprints."""
     alerts = [
         Alert(
             cluster=cluster,
             fingerprint=fingerprint,
-            object=held.get(_name(finding)) or _object(cluster, finding),
-            **_fields(finding, row.at),
+            object=held.get(_name(each.finding)) or _object(cluster, each.finding),
+            **_fields(each.finding, each.row.at, each.received_at),
         )
-        for fingerprint, (finding, row) in found.items()
+        for fingerprint, each in found.items()
     ]
     Alert.objects.bulk_create(alerts)
-    _begin([(alert, row) for alert, (_, row) in zip(alerts, found.values(), strict=True)])
+    _begin([(alert, each.row) for alert, each in zip(alerts, found.values(), strict=True)])
     return alerts
 
 
@@ -108,7 +123,7 @@ def _begin(opened: Sequence[tuple[Alert, AuditEvent | None]]) -> None:
     Activity.objects.begin("opened", "opened the alert", by=None, details=details)
 
 
-def _fields(finding: Finding, happened_at: datetime) -> dict[str, Any]:
+def _fields(finding: Finding, happened_at: datetime, received_at: datetime) -> dict[str, Any]:
     """Return what a new alert says of its finding, its object aside."""
     return {
         "detection": finding.detection,
@@ -117,7 +132,8 @@ def _fields(finding: Finding, happened_at: datetime) -> dict[str, Any]:
         "object_uid": storable(finding.uid)[: inventory.LONGEST_IDENTITY],
         "actor": storable(finding.actor),
         "happened_at": happened_at,
-        "historical": happened_at < timezone.now() - timedelta(hours=settings.HISTORY_HOURS),
+        # However long it waited here: that was ours, and nobody saw it yet.
+        "historical": happened_at < received_at - timedelta(hours=settings.HISTORY_HOURS),
         "score": _PROVISIONAL_SCORE,
         **folding.marks(finding.event, attempted=finding.attempted),
     }

@@ -6,6 +6,7 @@ so no two workers wait for each other.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
@@ -14,6 +15,7 @@ from alerts.audit.event import Event
 from alerts.detections import Finding, audit_data_damaged
 from alerts.models import AccessVersion, Alert, AuditEvent, Batch, Notification, Watch
 from alerts.services import alarm, delivery, inventory, revocation, tripwire
+from alerts.services.alarm import Found
 from alerts.services.kept import event_of
 from alerts.services.knowledge import Knowledge
 
@@ -33,11 +35,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What is to take effect: findings, watches that trip, and versions after which others were examined already."""
+    """What is to take effect: findings, watches that trip, and versions after which others were examined already.
 
-    findings: list[tuple[Finding, AuditEvent]] = field(default_factory=list)
+    Of such a version it is said when it was received.
+    """
+
+    findings: list[Found] = field(default_factory=list)
     tripped: list[tuple[Watch, AuditEvent]] = field(default_factory=list)
-    late: list[AccessVersion] = field(default_factory=list)
+    late: list[tuple[AccessVersion, datetime]] = field(default_factory=list)
 
 
 def work_out(kept: Sequence[Kept], known: Knowledge) -> Consequences:
@@ -47,7 +52,7 @@ def work_out(kept: Sequence[Kept], known: Knowledge) -> Consequences:
     found, tripped = Consequences(), set[int]()
     for each in kept:
         findings = each.findings if each.findings is not None else found_in(each.event, each.batch, known)
-        found.findings.extend((finding, each.row) for finding in findings)
+        found.findings.extend(Found(finding, each.row, each.batch.received_at) for finding in findings)
         version = inventory.record(held, each.event, each.row)
         if watched:
             held.store()
@@ -56,7 +61,8 @@ def work_out(kept: Sequence[Kept], known: Knowledge) -> Consequences:
             tripped |= {watch.pk for watch in true}
         if version is not None:
             known.forget()
-            found.late.extend([version] if held.newest(version.object) != version else [])
+            if held.newest(version.object) != version:
+                found.late.append((version, each.batch.received_at))
     held.store()
     return found
 
@@ -66,8 +72,8 @@ def hold_alerts(found: Consequences, known: Knowledge, *, besides: Iterable[int]
     alarm.hold(
         known.cluster,
         keys={*besides, *(watch.alert_id for watch, _ in found.tripped)},
-        fingerprints={*fingerprints, *(finding.fingerprint for finding, _ in found.findings)},
-        objects={version.object_id for version in found.late},
+        fingerprints={*fingerprints, *(each.finding.fingerprint for each in found.findings)},
+        objects={version.object_id for version, _ in found.late},
     )
 
 
@@ -78,7 +84,7 @@ def take_effect(found: Consequences, known: Knowledge) -> tuple[list[Alert], lis
         tripwire.trip(watch, row)
         told += delivery.announce(watch.alert, tripwire.told(watch), once=f"watch {watch.pk}")
     opened = alarm.open_all(known.cluster, found.findings, known.held)
-    again = [judged for version in found.late for judged in _judged_again(version, known)]
+    again = [judged for version, received_at in found.late for judged in _judged_again(version, received_at, known)]
     return opened + [alert for alert, new in again if new], told
 
 
@@ -92,7 +98,7 @@ def _detected(event: Event, known: Knowledge) -> list[Finding]:
     return [each for each in found if not (each.kind and revocation.ours(known.cluster, event, kind=each.kind))]
 
 
-def _judged_again(version: AccessVersion, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
+def _judged_again(version: AccessVersion, received_at: datetime, known: Knowledge) -> Iterator[tuple[Alert, bool]]:
     """Examine the next changes of an object again, where what they changed from became known only now."""
     for following in _following(version):
         event = event_of(following)
@@ -100,7 +106,7 @@ def _judged_again(version: AccessVersion, known: Knowledge) -> Iterator[tuple[Al
             continue
         found = _detected(event, known)
         for finding in found:
-            yield alarm.open_alert(known.cluster, finding, following)
+            yield alarm.open_alert(known.cluster, finding, following, received_at=received_at)
         if not following.incomplete:
             # Of any other the row may say less than the event did that the alert was opened for.
             alarm.withdraw_all_but(found, following, version.object)

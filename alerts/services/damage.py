@@ -27,7 +27,9 @@ def keep(batch: Batch, damaged: Sequence[Damaged]) -> list[Alert]:
         item = _damaged(batch, each)
         for finding in _found_in(each, batch):
             if finding.fingerprint not in alerts:
-                alerts[finding.fingerprint] = alarm.open_alert(batch.cluster, finding, at=batch.received_at)
+                alerts[finding.fingerprint] = alarm.open_alert(
+                    batch.cluster, finding, at=batch.received_at, received_at=batch.received_at
+                )
             item.alert = alerts[finding.fingerprint][0]
         items.append(item)
     DamagedItem.objects.bulk_create(items, ignore_conflicts=True)

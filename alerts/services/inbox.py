@@ -106,7 +106,7 @@ class _Fullness:
         self._known, self._until = "", 0.0
 
     def reason(self) -> str:
-        """Return that as many batches wait as may, or that one has waited for as long as it may; "" for neither."""
+        """Return that as many batches wait as may, or one untried for as long as it may; "" for neither."""
         if time.monotonic() >= self._until:
             self._known = _excess()
             self._until = time.monotonic() + _FULLNESS_HOLDS_SECONDS
@@ -120,7 +120,7 @@ def _excess() -> str:
     limit, age_limit = settings.INBOX_LIMIT, settings.INBOX_AGE_LIMIT
     if Batch.objects.filter(state=Batch.State.WAITING)[limit - 1 : limit].exists():
         return f"The inbox is full: as many batches wait as may (INBOX_LIMIT: {limit:,})."
-    if oldest_waiting().total_seconds() > age_limit:
+    if _oldest_untried().total_seconds() > age_limit:
         return f"The inbox is full: a batch has waited longer than one may (INBOX_AGE_LIMIT: {age_limit:,} seconds)."
     return ""
 
@@ -163,6 +163,15 @@ def oldest_waiting() -> timedelta:
 
 def _earliest(batches: QuerySet[Batch], field: str) -> datetime | None:
     return batches.order_by(field).values_list(field, flat=True).first()
+
+
+def _oldest_untried() -> timedelta:
+    """Return how long the oldest batch has waited that nobody tried to examine; nothing where there is none.
+
+    One that was tried says nothing of the workers, whether it fails or was set aside and is examined again.
+    """
+    at = _earliest(Batch.objects.filter(state=Batch.State.WAITING, tries=0, alert=None), "received_at")
+    return timezone.now() - at if at else timedelta()
 
 
 def has_waiting() -> bool:
@@ -239,7 +248,9 @@ def try_again(batch: Batch, *, by: User) -> bool:
 
 
 def _set_aside(batch: Batch, error: str) -> None:
-    alert, _ = alarm.open_alert(batch.cluster, audit_data_damaged.quarantined(batch.received_at), at=batch.received_at)
+    received_at = batch.received_at
+    finding = audit_data_damaged.quarantined(received_at)
+    alert, _ = alarm.open_alert(batch.cluster, finding, at=received_at, received_at=received_at)
     batch.state, batch.leased_until, batch.error, batch.alert = Batch.State.QUARANTINED, None, error, alert
     batch.save(update_fields=["state", "leased_until", "error", "alert"])
     Activity.objects.record(

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_POST
 
 from alerts import tasks
 from alerts.audit.visible import storable
-from alerts.models import Activity, Cluster
-from alerts.services import inbox, pushes, signing_keys
+from alerts.models import Cluster
+from alerts.services import inbox, pushes, refusal, signing_keys
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ _NOBODY = Cluster()
 _NOBODY.issue_hook_token()
 
 
-class _TooLarge(Exception):
-    """A body above HOOK_BODY_LIMIT."""
+class _Refused(Exception):
+    """A body that is not taken: the answer's status, the size that it has or should have, and why."""
 
-
-class _Unbounded(Exception):
-    """A body that declares no length, on a server that does not end the stream itself."""
+    def __init__(self, status: int, size: str, why: str) -> None:
+        super().__init__(why)
+        self.status, self.size, self.why = status, size, why
 
 
 @csrf_exempt
@@ -59,10 +59,8 @@ def hook(request: HttpRequest, name: str) -> HttpResponse:
             return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
         try:
             body = _read(request)
-        except _TooLarge:
-            return _refuse(cluster, request)
-        except _Unbounded:
-            return HttpResponse(status=411)
+        except _Refused as refused:
+            return _refuse(cluster, refused)
         inbox.store(cluster, body)
     except (DatabaseError, inbox.InboxFull, signing_keys.Unavailable, OSError) as error:
         logger.warning("A batch for cluster %s could not be kept: %s", name, error)
@@ -97,33 +95,49 @@ def _certified(request: HttpRequest, name: str) -> bool:
 def _read(request: HttpRequest) -> bytes:
     """Return the body, read from the stream so that Django's limits for forms do not count.
 
-    Raises _TooLarge, before reading where the length is declared; _Unbounded; OSError for a body that ends too early.
+    Raises _Refused, before reading where the length is declared: for a body above HOOK_BODY_LIMIT, for one of no length
+    on a server that does not end the stream itself, and for one that ends too early.
     """
     limit, declared = settings.HOOK_BODY_LIMIT, request.META.get("CONTENT_LENGTH")
     length = int(declared) if declared and declared.isascii() and declared.isdigit() else None
     if length is not None and length > limit:
-        raise _TooLarge
+        raise _too_large(length, at_least=False)
     # Django reads nothing without a length; a server that ends the stream itself lets us read a chunked body.
     chunked = length is None and "Transfer-Encoding" in request.headers
     if chunked and not request.META.get("wsgi.input_terminated"):
-        raise _Unbounded
+        raise _Refused(411, "unknown size", "its request declares no length")
     stream = request.META["wsgi.input"] if chunked else request
     parts, size = [], 0
-    while chunk := stream.read(_CHUNK):
-        size += len(chunk)
-        if size > limit:
-            raise _TooLarge
-        parts.append(chunk)
+    try:
+        while size <= limit and (chunk := stream.read(_CHUNK)):
+            size += len(chunk)
+            parts.append(chunk)
+    except OSError as error:
+        raise _cut(size, length) from error
+    if size > limit:
+        raise _too_large(limit, at_least=True)
     if length is not None and size < length:
-        raise OSError(f"{length - size} bytes of {length} never came")
+        raise _cut(size, length)
     return b"".join(parts)
 
 
-def _refuse(cluster: Cluster, request: HttpRequest) -> HttpResponse:
-    """Answer 413. The API server will give the batch up, so that it was lost is at least on record."""
-    size = request.META.get("CONTENT_LENGTH") or "unknown size"
-    summary = (
-        f"refused a batch ({storable(size)} bytes): at most {settings.HOOK_BODY_LIMIT} are allowed (HOOK_BODY_LIMIT)"
-    )
-    Activity.objects.record("refused", summary, by=None, cluster=cluster)
-    return HttpResponse(status=413)
+def _too_large(size: int, *, at_least: bool) -> _Refused:
+    more_than = "more than " if at_least else ""
+    why = f"{more_than}{size} bytes, and at most {settings.HOOK_BODY_LIMIT} are taken (HOOK_BODY_LIMIT)"
+    return _Refused(413, f"{more_than}{size:,} bytes", why)
+
+
+def _cut(size: int, length: int | None) -> _Refused:
+    if length is None:
+        return _Refused(503, "unknown size", f"its end never came, only {size} bytes")
+    return _Refused(503, f"{length:,} bytes", f"only {size} bytes came of {length}")
+
+
+def _refuse(cluster: Cluster, refused: _Refused) -> HttpResponse:
+    """Have it looked into what is lost when its sender gives up, and answer."""
+    logger.warning("A batch for cluster %s was refused: %s", cluster.name, refused)
+    alert = refusal.record(cluster, refused.size, refused.why)
+    if alert is not None:
+        tasks.announce_refusal(alert)
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if refused.status == 503 else {}
+    return HttpResponse(status=refused.status, headers=headers)

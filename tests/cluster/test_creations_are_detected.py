@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from alerts import detections
 from alerts.audit.decode import decode
 from alerts.audit.event import Event
+from alerts.detections import audit_data_damaged
 from tests.cluster.conftest import APIServer
 from tests.cluster.scenarios import APPLY, BINDINGS, GET_PODS, MERGE, ROLES, applied, binding, role, user
 
@@ -41,6 +43,24 @@ def test_by_post(api_server: APIServer) -> None:
 
 def test_by_post_of_a_name_that_is_markup(api_server: APIServer) -> None:
     assert titles(api_server, 201, "POST", ROLES, role(MARKUP)) == [f"ClusterRole {MARKUP} created"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ROLES.replace(".", "%2E"),
+        ROLES.replace("/apis", "/%61pis").replace("roles", "%72oles"),
+        f"/{ROLES[1:].replace('/', '%2F')}/",
+    ],
+)
+def test_under_an_escaped_address_though_its_event_is_cut(api_server: APIServer, path: str) -> None:
+    audit_id = f"detect {next(_numbers)}"
+    assert api_server.ask("POST", path, role(f"detect-{audit_id[7:]}"), audit_id=audit_id)[0] == 201
+    logged = api_server.event(audit_id)
+    assert logged["requestURI"] == path
+    (cut,) = decode(json.dumps(logged).partition('"objectRef"')[0].encode()).events
+    (finding,) = audit_data_damaged.examine(cut, datetime.now(UTC))
+    assert finding.actor == "admin"
 
 
 def test_by_server_side_apply_and_only_the_first_time(api_server: APIServer) -> None:

@@ -83,6 +83,21 @@ def test_a_full_inbox_takes_nothing_new(cluster: Cluster, settings: Settings, mo
     assert inbox.store(cluster, b"1").pk == first.pk
 
 
+def test_an_old_batch_that_was_tried_before_keeps_nothing_out(
+    cluster: Cluster, ada: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INBOX_AGE_LIMIT = 60
+    inbox.store(cluster, BODY)
+    Batch.objects.update(received_at=timezone.now() - timedelta(hours=30), tries=inbox.TRIES, error="It broke.")
+    assert claim_all() == []
+    assert inbox.try_again(Batch.objects.get(), by=ada)
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    inbox.store(cluster, b"while it waits")
+    inbox.put_back(claim_all()[0], "It broke again.")
+    monkeypatch.setattr(inbox, "_fullness", inbox._Fullness())
+    inbox.store(cluster, b"while it pauses")
+
+
 def test_a_claimed_batch_is_nobody_else_s_until_its_lease_ends(cluster: Cluster) -> None:
     batch = inbox.store(cluster, BODY)
     assert [claimed.pk for claimed in claim_all()] == [batch.pk]

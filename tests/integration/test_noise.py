@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
 from alerts.cluster.practice.recordings import shifted
 from alerts.models import Alert, Cluster, KnownActor, Notification
-from alerts.services import known_actors, queue
+from alerts.services import inbox, intake, known_actors, queue
 from tests.recorded import ATTACK, BEFORE, as_list, events, gathered, take_in, take_in_recordings
+from tests.unit.audit.events import creation, event_list
 
 EVERYTHING = (*BEFORE, "binding-to-admin", ATTACK)
 TAKEOVER = "ClusterRole metrics-scraper-v2 created"
@@ -142,3 +144,19 @@ def test_history_opens_alerts_and_raises_no_alarm(cluster: Cluster, settings: Se
     alert = gathered(alert)
     assert not alert.historical
     assert alert.respond_by is not None
+
+
+def test_what_waited_here_is_not_history(cluster: Cluster, settings: Settings) -> None:
+    settings.HISTORY_HOURS = 24
+    settings.INBOX_AGE_LIMIT = 48 * 60 * 60
+    long_ago = timezone.now() - timedelta(hours=25)
+    with time_machine.travel(long_ago, tick=False):
+        inbox.store(cluster, event_list(creation(requestReceivedTimestamp=f"{long_ago:%Y-%m-%dT%H:%M:%SZ}")))
+        inbox.store(cluster, b"not an event")
+    for batch in inbox.claim(2):
+        assert not intake.examine(batch).error
+    assert set(Alert.objects.values_list("detection", "historical")) == {
+        ("cluster_role_created", False),
+        ("audit_data_damaged", False),
+    }
+    assert all(gathered(alert).respond_by for alert in Alert.objects.all())

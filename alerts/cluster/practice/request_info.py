@@ -46,10 +46,11 @@ def parse(method: str, target: str) -> RequestInfo:
     """Return what a request line asks for."""
     parts = urlsplit(target)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    segments = [unquote(segment) for segment in parts.path.strip("/").split("/")]
+    path = unquote(parts.path)
+    segments = path.strip("/").split("/")
     prefix = 2 if segments[0] == "api" else 3
     if segments[0] not in {"api", "apis"} or len(segments) <= prefix:
-        return RequestInfo(method.lower(), unquote(parts.path), query)
+        return RequestInfo(method.lower(), path, query)
     group, version = ("", segments[1]) if prefix == 2 else (segments[1], segments[2])
     rest, namespace = segments[prefix:], ""
     if rest[0] == "namespaces" and len(rest) > 1:
@@ -59,7 +60,7 @@ def parse(method: str, target: str) -> RequestInfo:
     verb = _verb(method, name, query)
     if verb in {"list", "watch"}:  # of a single object, it is a request for that object
         name = selectors.exact(query.get("fieldSelector", ""), "metadata.name")
-    return RequestInfo(verb, unquote(parts.path), query, group, version, resource, subresource, namespace, name)
+    return RequestInfo(verb, path, query, group, version, resource, subresource, namespace, name)
 
 
 def _verb(method: str, name: str, query: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from alerts.audit.visible import visible
 from alerts.cluster.kinds import ObjectReference
 from alerts.detections import audit_data_damaged, audit_stream_silent, unaudited_change
 from alerts.models import AccessVersion, AuditEvent, Batch, DamagedItem
-from alerts.services import reconciliation
+from alerts.services import listing, reconciliation, refusal, webhook
 from alerts.services.investigation.case import Case
 from alerts.services.roles import ROLE_KINDS
 
@@ -189,6 +189,8 @@ def _silent(case: Case) -> dict[str, Any]:
 
 def _damaged(case: Case) -> dict[str, Any]:
     alert = case.alert
+    if refusal.told(alert).exists():
+        return _refused(case)
     rows = list(alert.events.order_by("at", "pk")[: _SHOWN + 1])
     items = alert.damaged_items.order_by("pk").defer("body")
     aside = alert.quarantined_batches.order_by("pk").defer("body", "mentions")
@@ -218,6 +220,34 @@ def _damaged(case: Case) -> dict[str, Any]:
         ],
     )
     return _fields(DAMAGED, "damaged audit data hides what was done", story, creator)
+
+
+def _refused(case: Case) -> dict[str, Any]:
+    cluster, told = case.cluster, refusal.told(case.alert)
+    story: Pairs = [
+        ["strong", case.alert.title],
+        ["", f", and what the API server of {cluster.name} does not get rid of it gives up: nobody knows what it was."],
+    ]
+    readable = listing.listable().filter(pk=cluster.pk).exists()
+    creator = _creator(
+        "Nobody knows whose events are lost.",
+        facts=[
+            ["Noted", f"{told.count()} times, at most one in five minutes"],
+            ["Roles last listed", _ago(cluster.inventory_at)],
+        ],
+        lines=[["", visible(f"{_utc(each.at)} {each.summary}")] for each in told[:_SHOWN]],
+        todo=[
+            "The cluster’s roles and bindings are listed; look at what changed without an audit event since."
+            if readable
+            else "Rolecall may not list this cluster: look yourself, with the command below, at what was made since.",
+            "Ask the API server’s own log for “Error in audit plugin 'webhook'”: it says how many events are lost.",
+            f"Start the API server with {webhook.BATCH_MAX_SIZE}: then a batch holds few events, however large.",
+            "Look for who sends long headers or addresses; the proxy or the API server’s own audit log shows them.",
+        ],
+        command="kubectl get clusterroles,clusterrolebindings,roles,rolebindings --all-namespaces "
+        "--sort-by=.metadata.creationTimestamp",
+    )
+    return _fields(DAMAGED, "whatever is in a refused batch is not seen", story, creator)
 
 
 def _row(row: AuditEvent) -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from alerts.detections import audit_stream_silent
 from alerts.models import AccessObject, AccessVersion, Alert, Cluster
-from alerts.services import alarm, draft, inbox, intake, reconciliation, stream
+from alerts.services import alarm, draft, inbox, intake, reconciliation, refusal, stream
 from tests.recorded import gathered, told
 from tests.unit.audit.events import RULES, as_bytes, creation, event_list, role
 
@@ -166,6 +166,20 @@ def test_what_nobody_could_read_has_a_page_without_events(cluster: Cluster, as_r
     shown(as_rex, alert)
     queue = as_rex.get("/").content.decode()
     assert alert.reference in queue or alert.title in queue
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_a_refused_batch_says_what_to_do(cluster: Cluster, as_rex: Client, *, readable: bool) -> None:
+    Cluster.objects.update(readable=readable, api_address="https://192.0.2.1")
+    alert = refusal.record(cluster, "70000000 bytes", f"70000000 bytes {HOSTILE}")
+    assert alert is not None
+    alert = gathered(alert)
+    assert told(alert).startswith("A batch of 70000000 bytes was refused, and ")
+    trail = alert.evidence["creator"]["trail"]
+    assert "70000000" in trail["lines"][0][1]
+    assert ("may not list" in trail["todo"][0]) is not readable
+    assert "--audit-webhook-batch-max-size=" in shown(as_rex, alert)
+    assert gathered(alert).story == alert.story
 
 
 def test_an_alert_of_the_trail_can_be_gathered_twice(cluster: Cluster) -> None:

@@ -1,11 +1,12 @@
 import io
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
@@ -15,8 +16,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import tasks
-from alerts.models import Activity, Batch, Cluster
-from alerts.services import inbox
+from alerts.lifecycle import Status, Verdict
+from alerts.models import Activity, Alert, Batch, Cluster
+from alerts.services import inbox, refusal
 from tests.conftest import DATA
 from tests.unit.audit.events import creation, event_list
 
@@ -27,7 +29,7 @@ BODY = event_list(creation())
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The tasks that were woken, instead of the broker that would have to run."""
     tasks_woken: list[Any] = []
-    monkeypatch.setattr(tasks, "wake", lambda task, **_: tasks_woken.append(task))
+    monkeypatch.setattr(tasks, "wake", lambda task, *_, **__: tasks_woken.append(task))
     monkeypatch.setattr(tasks, "_announcements", tasks._Announcements())
     return tasks_woken
 
@@ -164,25 +166,87 @@ def test_a_body_above_our_limit_is_refused_and_on_record(token: str, settings: S
     assert post(token).status_code == 200
 
 
+def test_what_is_refused_opens_an_alert_and_has_the_cluster_listed(
+    token: str, woken: list[Any], settings: Settings
+) -> None:
+    settings.HOOK_BODY_LIMIT = 10
+    assert post(token).status_code == 413
+    alert = Alert.objects.get()
+    assert (alert.detection, alert.title) == ("audit_data_damaged", f"A batch of {len(BODY):,} bytes was refused")
+    assert woken == [tasks.investigate, tasks.refresh_inventory]
+
+
+def test_many_refused_batches_are_one_alert_a_day_with_one_note_in_some_minutes(
+    token: str, woken: list[Any], settings: Settings
+) -> None:
+    settings.HOOK_BODY_LIMIT = 10
+    with time_machine.travel(datetime(2026, 11, 23, 12, tzinfo=UTC), tick=False) as clock:
+        for _ in range(2):
+            for number in range(5):
+                assert post(token, b"x" * (20 + number)).status_code == 413
+            clock.shift(timedelta(minutes=6))
+        assert Activity.objects.filter(kind="refused").count() == 2
+        assert len(woken) == 4
+        assert Alert.objects.get().title == "A batch of 20 bytes was refused"
+        clock.shift(timedelta(days=1))
+        post(token)
+        assert Alert.objects.count() == 2
+
+
+def test_what_is_refused_after_its_alert_was_closed_opens_it_again(token: str, settings: Settings) -> None:
+    settings.HOOK_BODY_LIMIT = 10
+    post(token)
+    Alert.objects.update(status=Status.CLOSED, verdict=Verdict.BENIGN, closed_at=timezone.now())
+    post(token)
+    assert Alert.objects.get().is_open()
+    assert Activity.objects.filter(kind="refused").count() == 2
+
+
+def test_where_a_refusal_cannot_be_noted_the_batch_is_to_be_sent_again(
+    token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("database is locked")
+
+    settings.HOOK_BODY_LIMIT = 10
+    monkeypatch.setattr(refusal, "record", fail)
+    assert post(token).status_code == 503
+
+
 def test_a_stranger_s_large_body_is_not_put_on_record(token: str, settings: Settings) -> None:
     settings.HOOK_BODY_LIMIT = 10
     assert post("nonsense").status_code == 401
     assert not Activity.objects.exists()
+    assert not Alert.objects.exists()
 
 
-def test_a_body_that_ends_too_early_is_not_kept(token: str) -> None:
+def test_a_body_that_ends_too_early_is_not_kept_and_opens_the_same_alert(token: str) -> None:
     assert send(token, CONTENT_LENGTH=str(len(BODY) + 1)) == 503
     assert not Batch.objects.exists()
+    assert Alert.objects.get().title == f"A batch of {len(BODY) + 1:,} bytes was refused"
+    assert f"only {len(BODY)} bytes came" in Activity.objects.get(kind="refused").summary
+
+
+def test_a_body_whose_sender_leaves_is_not_kept_and_opens_the_same_alert(token: str) -> None:
+    class Left(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise ConnectionResetError
+
+    assert send(token, **{"wsgi.input": Left()}) == 503
+    assert Alert.objects.get().title == f"A batch of {len(BODY):,} bytes was refused"
 
 
 def test_a_chunked_body_is_read_where_the_server_ends_the_stream(token: str, settings: Settings) -> None:
     chunked: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
     assert send(token, **chunked) == 411
+    assert Alert.objects.get().title == "A batch of unknown size was refused"
     chunked["wsgi.input_terminated"] = True
     assert send(token, **chunked) == 200
     assert inbox.body(Batch.objects.get()) == BODY
     settings.HOOK_BODY_LIMIT = 100
+    Alert.objects.update(status=Status.CLOSED, verdict=Verdict.BENIGN, closed_at=timezone.now())
     assert send(token, **chunked) == 413
+    assert Alert.objects.get().title == "A batch of more than 100 bytes was refused"
 
 
 def test_a_full_inbox_asks_to_come_again(token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import base64
 import gzip
 import json
 
@@ -69,3 +70,39 @@ def test_gzip_that_inflates_without_end_is_stopped(monkeypatch: pytest.MonkeyPat
 
 def test_what_is_not_json_is_one_item() -> None:
     assert list(items(b"hello, world")) == [envelope.Item(b"hello, world", envelope.NOT_JSON)]
+
+
+def encoded(event: bytes, *, padding: int, wrapped: bool = False) -> bytes:
+    """Return base64 of gzip of an event, with that much padding, in lines of 76 characters where it is wrapped."""
+    compressed = gzip.compress(event)
+    # With a name in its header (RFC 1952) it becomes as long as that takes.
+    name = b"n" * (-(len(compressed) + 1 + padding) % 3) + b"\0"
+    content = compressed[:3] + b"\x08" + compressed[4:10] + name + compressed[10:]
+    return base64.encodebytes(content) if wrapped else base64.b64encode(content)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("padding", range(3))
+@pytest.mark.parametrize("separator", [b"\n", b"\r\n\r\n", b""])
+def test_texts_of_base64_after_each_other_are_all_read(separator: bytes, padding: int, *, wrapped: bool) -> None:
+    body = separator.join(encoded(event, padding=padding, wrapped=wrapped) for event in RAW)
+    assert [item.raw.rstrip() for item in items(body)] == RAW
+
+
+def test_a_text_of_base64_that_is_cut_leaves_the_others_alone() -> None:
+    first, second, third = (encoded(event, padding=1) for event in RAW)
+    found = list(items(b"\n".join([first, second[:401], third])))
+    assert [item.raw.rstrip() for item in (found[0], found[-1])] == [RAW[0], RAW[2]]
+    assert envelope.BROKEN_COMPRESSION in {item.problem for item in found[1:-1]}
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_what_follows_a_text_of_base64_and_is_none_is_read_as_it_stands(padding: int) -> None:
+    body = encoded(RAW[0], padding=padding) + b"\n" + RAW[1] + b"\nH4sI, he said"
+    assert [item.raw.rstrip() for item in items(body)] == [RAW[0], RAW[1], b"H4sI, he said"]
+
+
+@pytest.mark.parametrize("body", [b"H4sI", b"H4sI, he said", b"H4sIA", b"H4sIAAAA==H4sI, he said", b"H4sI==" * 3])
+def test_what_only_begins_like_base64_of_gzip_is_damaged_and_kept(body: bytes) -> None:
+    assert all(item.problem for item in items(body))
+    assert list(items(body))

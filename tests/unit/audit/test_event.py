@@ -43,6 +43,23 @@ def test_what_an_event_lacks_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("/healthz?verbose=%2F", "/healthz"),
+        ("/heal%74hz", "/healthz"),
+        ("/apis%2frbac%2Eauthorization.k8s.io%2Fv1", "/apis/rbac.authorization.k8s.io/v1"),
+        ("/a%3Fb?c", "/a?b"),
+        ("/a%252Fb", "/a%2Fb"),
+        ("//a/../b", "//a/../b"),
+        ("/%ff", "/\ufffd"),
+        (None, ""),
+    ],
+)
+def test_a_path_is_read_as_the_api_server_reads_it(address: str | None, path: str) -> None:
+    assert decoded(creation(requestURI=address)).path == path
+
+
+@pytest.mark.parametrize(
     ("query", "expected"),
     [
         ("", False),

@@ -108,3 +108,16 @@ def test_a_wrapping_cut_anywhere_loses_nothing_in_silence(layer: Callable[[bytes
     assert next(event.audit_id for event in decoded.events if not event.salvaged) == "a"
     # Of a cut gzip two things are said: that its compression is cut, and that the event is.
     assert decoded.sound + bool(decoded.damaged) == 2
+
+
+@given(st.lists(st.tuples(st.integers(28, 1400), st.booleans()), min_size=2, max_size=12))
+@quietly
+def test_every_line_of_a_log_is_an_event_or_a_damaged_item_wherever_lines_are_cut(cuts: list[tuple[int, bool]]) -> None:
+    lines = [as_bytes(creation(f"r{number}", auditID=str(number))) for number in range(len(cuts))]
+    body = b"\n".join(line[:length] if cut else line for line, (length, cut) in zip(lines, cuts, strict=True))
+    for decoded in (decode(body), *(decode(each) for each in bodies(Log([body])))):
+        whole = [event.audit_id for event in used(decoded).events if not event.salvaged]
+        assert whole == [
+            str(number) for number, (length, cut) in enumerate(cuts) if not cut or length >= len(lines[number])
+        ]
+        assert decoded.sound + len(decoded.damaged) == len(cuts)

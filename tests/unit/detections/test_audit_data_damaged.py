@@ -55,6 +55,23 @@ def test_without_object_and_address_it_may_have_been_anything() -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "/apis/rbac%2Eauthorization.k8s.io/v1/clusterroles",
+        "/%61pis/rbac.authorization.k8s.io/v1/clusterroles?fieldManager=x",
+        "/apis%2Frbac.authorization.k8s.io%2fv1%2Fclusterroles",
+    ],
+)
+def test_without_its_object_an_rbac_write_is_told_by_its_address_however_that_is_escaped(address: str) -> None:
+    assert found(salvaged(creation(objectRef=None, requestURI=address)))
+
+
+def test_without_its_object_another_write_is_told_by_its_path_alone() -> None:
+    address = "/api/v1/namespaces/web/pods?x=/apis/rbac.authorization.k8s.io/v1/"
+    assert found(salvaged(creation(objectRef=None, requestURI=address))) is None
+
+
+@pytest.mark.parametrize(
     "event",
     [reading() | CUT, creation(verb="get") | CUT, creation(stage="RequestReceived") | CUT],
 )
