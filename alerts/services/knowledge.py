@@ -65,6 +65,16 @@ class Knowledge:
         last = _before(known, write) if same is None else _before_same(known, write, same)
         return last.manifest if last and not last.deletion else None
 
+    def first(self, event: Event, kind: str, uid: str) -> inventory.Manifest | None:
+        """Return the role or binding of this uid that an event is about as it was first seen; None where nobody did."""
+        self.held.store()
+        digest = AccessObject.digest_of(kind, storable(event.namespace), storable(event.name))
+        seen = AccessVersion.objects.filter(
+            object__cluster=self.cluster, object__digest=digest, uid=storable(uid), manifest__isnull=False
+        )
+        version = seen.order_by("at", "pk").first()
+        return version.manifest if version else None
+
     def _newest(self, name: Name, identity: tuple[str, str] | None) -> AccessVersion | None:
         """Return the newest version of an object that is held, None where the one of this identity may be earlier."""
         named = self.held.get(name)

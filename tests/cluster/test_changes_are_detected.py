@@ -1,5 +1,6 @@
 """Every kind of write that gives somebody more, on a real API server and on the practice cluster, is found."""
 
+import time
 from itertools import count
 from typing import Any
 
@@ -84,6 +85,25 @@ def test_a_role_is_widened_by_every_kind_of_write(
     assert found(api_server, 200, method, path + query, body, content_type=content_type) == []
     assert found(api_server, 200, "PATCH", path, {"rules": GET_PODS}, content_type=MERGE) == []
     assert found(api_server, 200, "DELETE", path) == [("role_deleted", f"ClusterRole wide-{name} deleted")]
+
+
+@pytest.mark.control_plane
+def test_a_role_that_is_given_an_owner_which_does_not_exist_is_deleted_and_found(real: APIServer) -> None:
+    made = real.ask("POST", ROLES, role("disowned", GET_PODS))[1]
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": "nobody", "uid": "00000000-0000-4000-8000-000000000000"}
+    code, given = real.ask("PATCH", f"{ROLES}/disowned", {"metadata": {"ownerReferences": [owner]}}, content_type=MERGE)
+    assert code == 200, given
+    deadline = time.monotonic() + 60
+    while not (gone := [each["auditID"] for each in real.events() if _deletes(each, "disowned")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (finding,) = detections.examine(event_of(real, gone[0]), Seen(given, made))
+    assert finding.title == "ClusterRole disowned deleted, for an owner that it was given later"
+
+
+def _deletes(event: dict[str, Any], name: str) -> bool:
+    named: bool = event.get("objectRef", {}).get("name") == name
+    return named and bool(event["verb"] == "delete" and event["responseStatus"]["code"] == 200)
 
 
 def test_a_namespaced_role_is_made_widened_and_deleted(api_server: APIServer) -> None:

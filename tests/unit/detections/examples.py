@@ -39,6 +39,9 @@ class Seen:
                 return manifest
         return None
 
+    def first(self, _event: Event, _kind: str, uid: str, /) -> dict[str, Any] | None:
+        return next((each for each in reversed(self.manifests) if each["metadata"].get("uid") == uid), None)
+
     def access(self) -> rbac.Access:
         return rbac.Access.of_manifests(self.manifests)
 
