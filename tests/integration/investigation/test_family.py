@@ -17,12 +17,12 @@ from alerts.services.revocation.own_requests import rehearsal_names
 from tests.recorded import as_list, gathered, take_in, take_in_recordings, told
 from tests.unit.audit.events import metadata_only, reading
 from tests.unit.detections.examples import (
-    AGGREGATION_CONTROLLER,
     ESCALATION,
     EVERYTHING,
     PODS,
     SECRETS,
     STATUS,
+    filled,
     manifest,
     reference,
     refusal,
@@ -147,7 +147,7 @@ def test_a_role_put_into_an_aggregate_reaches_those_who_hold_that(cluster: Clust
 def test_an_echo_is_put_to_its_cause_in_whichever_order_they_come(cluster: Cluster) -> None:
     label = {"labels": {ADMIN_LABEL: "true"}}
     cause = made(manifest(rules=SECRETS, metadata=label), 3)
-    echo = changed(ADMIN | {"rules": SECRETS}, 4, user={"username": AGGREGATION_CONTROLLER})
+    echo = filled(changed(ADMIN | {"rules": SECRETS})["responseObject"], **at(4))
     other = Cluster.objects.create(name="other")
     for each, order in ((cluster, [cause, echo]), (other, [echo, cause])):
         take_in(each, as_list([made(ADMIN)]))

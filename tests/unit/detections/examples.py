@@ -80,6 +80,18 @@ def write(after: dict[str, Any], verb: str = "patch", code: int = 200, **changes
     return creation(metadata["name"], **(fields | changes))
 
 
+def filled(after: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the write by which the aggregation controller gave a role its rules, as it sends it."""
+    sent = {
+        "kind": "ClusterRole",
+        "apiVersion": f"{RBAC}/v1",
+        "metadata": {"name": after["metadata"]["name"]},
+        "rules": after["rules"],
+    }
+    fields: dict[str, Any] = {"user": {"username": AGGREGATION_CONTROLLER}, "requestObject": sent}
+    return write(after, **(fields | changes))
+
+
 def refusal(after: dict[str, Any], message: str, verb: str = "patch", **changes: Any) -> dict[str, Any]:
     return write(
         after, verb, 403, **({"responseStatus": {"code": 403, "message": message}, "responseObject": None} | changes)
