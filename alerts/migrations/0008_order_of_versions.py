@@ -23,16 +23,16 @@ def order(apps: Apps, _schema_editor: BaseDatabaseSchemaEditor) -> None:
         if of_one and (of_one[0].object_id, of_one[0].uid) != (version.object_id, version.uid):
             _save(versions, of_one)
             of_one = []
+        version.revision = alerts.models.access.revision_of(version.resource_version)
+        version.at = max(version.at, _ended(version)) if version.event else version.at
+        # Of a role that was written very often not all the events have room.
+        version.event = None
         of_one.append(version)
     _save(versions, of_one)
 
 
 def _save(versions: Any, of_one: list[Any]) -> None:
     """Date and number the versions of one uid of an object."""
-    for version in of_one:
-        version.revision = alerts.models.access.revision_of(version.resource_version)
-        version.at = max(version.at, _ended(version)) if version.event else version.at
-        version.event = None
     later: Any = None
     numbered = [each for each in of_one if each.uid and each.revision is not None]
     for version in sorted(numbered, key=lambda each: each.revision, reverse=True):
@@ -71,9 +71,9 @@ class Migration(migrations.Migration):
                 default=django.utils.timezone.now, help_text="Of the request's end, or of the listing"
             ),
         ),
-        migrations.RunPython(order, migrations.RunPython.noop),
         migrations.AddIndex(
             model_name="accessversion",
             index=models.Index(fields=["object", "uid", "revision"], name="access_version_order"),
         ),
+        migrations.RunPython(order, migrations.RunPython.noop),
     ]
