@@ -92,6 +92,16 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         return self.request_received_timestamp or self.stage_timestamp
 
     @property
+    def ended_at(self) -> datetime | None:
+        """When the request was over: by then what it wrote had taken effect.
+
+        A request may reach the API server long before, for whoever makes it may take their time to send its body.
+        """
+        times = [time for time in (self.request_received_timestamp, self.stage_timestamp) if time]
+        # Not before it began, should the clock have been set back meanwhile.
+        return max(times, default=None)
+
+    @property
     def actor(self) -> str:
         """Who really made the request, impersonating somebody or not; "" where nobody was authenticated."""
         return self.user.username

@@ -49,7 +49,7 @@ _DETECTIONS = (
     certificate_approved,
     many_attempts,
 )
-# What these find in an event depends on what was there before it, and on nothing else that is known.
+# What these find in an event depends on what was there before it, or at first, and on nothing else that is known.
 JUDGED_BY_CHANGE = frozenset(each.NAME for each in (role_widened, role_deleted, binding_changed, default_role_tampered))
 TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
 _IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}

@@ -54,7 +54,7 @@ def tampered(event: Event, kind: str, before: Manifest | None, after: Manifest |
     """Return how a default role or binding was changed, "" where it was not, or is none."""
     if not changed(event) or not is_default(kind, event.name, before, after):
         return ""
-    if echoes(event) or by_itself(event, kind, event.name):
+    if echoes(event, before) or by_itself(event, kind, event.name):
         return ""
     if after is None:
         return "changed, and how was not recorded"

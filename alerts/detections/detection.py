@@ -52,6 +52,9 @@ class Known(Protocol):
     def before(self, event: Event, kind: str, after: Manifest | None, /) -> Manifest | None:
         """Return a role or binding as it was last seen before an event left it as `after`; None where nobody saw it."""
 
+    def first(self, event: Event, kind: str, uid: str, /) -> Manifest | None:
+        """Return the role or binding of this uid that an event is about as it was first seen; None where nobody did."""
+
     def access(self) -> rbac.Access:
         """Return who may do what on the cluster."""
 
@@ -60,6 +63,9 @@ class NothingKnown:
     """What is known of a cluster that nobody ever looked at."""
 
     def before(self, *_: object) -> None:
+        """Return None: it is unknown."""
+
+    def first(self, *_: object) -> None:
         """Return None: it is unknown."""
 
     def access(self) -> rbac.Access:

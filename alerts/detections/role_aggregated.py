@@ -32,13 +32,13 @@ _SHOWN = 3
 
 def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding where labels made a ClusterRole feed others. One that was widened too is found as that."""
-    if kind_of(event) != "ClusterRole" or not changed(event) or echoes(event):
+    if kind_of(event) != "ClusterRole" or not changed(event):
         return
     after = manifest_of(event, "ClusterRole")
     before = known.before(event, "ClusterRole", after)
     if before is None or after is None or by_itself(event, "ClusterRole", event.name) or widens(before, after):
         return
-    if default_role_tampered.tampered(event, "ClusterRole", before, after):
+    if echoes(event, before) or default_role_tampered.tampered(event, "ClusterRole", before, after):
         return
     fed = feeds(event.name, labels_of(before), labels_of(after), known)
     if fed:

@@ -16,23 +16,14 @@ from alerts.detections.writes import CONTROLLER_MANAGER, ROLES, about, kind_of, 
 NAME = "role_deleted"
 TECHNIQUES = ("T1531", "T1070")
 # They carry out what somebody else decided: a namespace ends, an owner is gone.
-_CONTROLLERS = frozenset(
-    {
-        CONTROLLER_MANAGER,
-        "system:serviceaccount:kube-system:namespace-controller",
-        "system:serviceaccount:kube-system:generic-garbage-collector",
-    }
-)
+_NAMESPACES = "system:serviceaccount:kube-system:namespace-controller"
+_GARBAGE = "system:serviceaccount:kube-system:generic-garbage-collector"
 
 
 def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding for each role that was deleted. A default role is the finding of another detection."""
     kind = kind_of(event)
-    if (
-        kind not in ROLES
-        or event.succeeded is not True
-        or (event.actor in _CONTROLLERS and not event.impersonated_user)
-    ):
+    if kind not in ROLES or event.succeeded is not True or _carries_out(event, kind, known):
         return
     if event.verb == "delete":
         before = known.before(event, kind, None)
@@ -50,6 +41,34 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
             yield from _item(event, kind, item)
 
 
+def _carries_out(event: Event, kind: str, known: Known) -> bool:
+    """Tell whether a controller only carries out what somebody else decided, and what is no secret."""
+    if event.impersonated_user or event.actor not in {CONTROLLER_MANAGER, _NAMESPACES, _GARBAGE}:
+        return False
+    # The namespace controller deletes all at once and the garbage collector one by one, each under an account of its
+    # own or both under the controller manager's (--use-service-account-credentials).
+    return event.actor == _NAMESPACES or event.verb != "delete" or not _given_away(event, kind, known)
+
+
+def _given_away(event: Event, kind: str, known: Known) -> bool:
+    """Tell whether a role that is deleted for want of its owners got one of them only after it was made.
+
+    Whoever may patch a role but not delete it gives it an owner that does not exist: the garbage collector does the
+    rest (attemptToDeleteItem in pkg/controller/garbagecollector). An operator makes its roles with their owners.
+    """
+    before = known.before(event, kind, None)
+    if before is None:
+        return False
+    first = known.first(event, kind, uid_of(before)) or before
+    owners = _owners(before)
+    return not owners or not owners <= _owners(first)
+
+
+def _owners(manifest: Manifest) -> set[str]:
+    listed = metadata_of(manifest).get("ownerReferences")
+    return {str(each.get("uid")) for each in listed if isinstance(each, dict)} if isinstance(listed, list) else set()
+
+
 def _item(event: Event, kind: str, item: Any) -> Iterator[Finding]:
     metadata = metadata_of(item)
     name, namespace = metadata.get("name"), metadata.get("namespace") or ""
@@ -65,6 +84,8 @@ def _one(
     name = event.name if name is None else name
     cause = ["uid", uid] if uid else ["request", namespace, name, *request_of(event)]
     ending = "deleted, but a finalizer keeps it in force" if held else f"deleted{_doubt(event)}"
+    if event.actor in {CONTROLLER_MANAGER, _GARBAGE} and not event.impersonated_user:
+        ending += ", for an owner that it was given later"
     yield about(event, kind, NAME, cause, f"{named(kind, namespace, name)} {ending}", uid=uid)
 
 

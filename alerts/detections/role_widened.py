@@ -32,11 +32,11 @@ TECHNIQUES = ("T1098.006",)
 def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding where a Role or ClusterRole was widened. A default role is the finding of another detection."""
     kind = kind_of(event)
-    if kind not in ROLES or not changed(event) or echoes(event) or by_itself(event, kind, event.name):
+    if kind not in ROLES or not changed(event) or by_itself(event, kind, event.name):
         return
     after = manifest_of(event, kind)
     before = known.before(event, kind, after)
-    if default_role_tampered.tampered(event, kind, before, after):
+    if echoes(event, before) or default_role_tampered.tampered(event, kind, before, after):
         return
     ending = _ending(before, after)
     if ending:

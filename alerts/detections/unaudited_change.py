@@ -55,7 +55,8 @@ def finding(kind: str, namespace: str, name: str, before: Standing | None, after
     return Finding(
         detection=NAME,
         # Of an object of which nothing but its name was ever known, only the time tells one vanishing from the next.
-        cause=json.dumps([kind, namespace, name, after.exists, after.uid or at.isoformat(), after.resource_version]),
+        # So it is of one that is there again as a version that it was before.
+        cause=json.dumps([kind, namespace, name, after.exists, after.uid or at.isoformat(), _version(after, at)]),
         title=title,
         event=None,
         kind=kind,
@@ -63,6 +64,10 @@ def finding(kind: str, namespace: str, name: str, before: Standing | None, after
         name=name,
         uid=after.uid,
     )
+
+
+def _version(after: Standing, at: datetime) -> str:
+    return after.resource_version or (at.isoformat() if after.exists else "")
 
 
 def content(manifest: Manifest) -> dict[str, Any]:

@@ -111,18 +111,38 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def echoes(event: Event) -> bool:
+def echoes(event: Event, before: Manifest | None) -> bool:
     """Tell whether it is the aggregation controller that fills an aggregated role: an effect of another write.
 
-    Only what still has its aggregationRule is filled. Whoever took the controller's account and writes another role
-    with it makes no echo.
+    Only what still has the aggregationRule and the labels it had before is filled, and by a request that holds nothing
+    but rules. Whoever took the controller's account and writes anything else with it makes no echo.
     """
     if event.impersonated_user is not None or event.resource != "clusterroles" or event.group != RBAC_GROUP:
         return False
     if event.actor not in {AGGREGATION_CONTROLLER, CONTROLLER_MANAGER} or not changed(event):
         return False
-    answer = manifest_of(event, "ClusterRole")
-    return answer is None or bool(answer.get("aggregationRule"))
+    sent, answer = event.request, event.response
+    if sent is not None and not _fills(sent):
+        return False
+    if not isinstance(answer, dict) or answer.get("kind") != "ClusterRole":
+        return True
+    same = before is None or _aggregates(before) == _aggregates(answer)
+    return same and bool(answer.get("aggregationRule"))
+
+
+def _fills(sent: Any) -> bool:
+    """Tell whether a request is what the controller sends, its rules aside: a name, and the rules to apply to it.
+
+    It applies them server-side (applyClusterRoles in pkg/controller/clusterroleaggregation).
+    """
+    if not isinstance(sent, dict) or not sent.keys() <= {"kind", "apiVersion", "metadata", "rules"}:
+        return False
+    metadata = sent.get("metadata")
+    return isinstance(metadata, dict) and metadata.keys() <= {"name"}
+
+
+def _aggregates(manifest: Manifest) -> tuple[Any, Mapping[str, str]]:
+    return manifest.get("aggregationRule"), labels_of(manifest)
 
 
 def is_default(kind: str, name: str, *manifests: Manifest | None) -> bool:

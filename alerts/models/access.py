@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from django.db import models
 from django.utils import timezone
@@ -87,6 +87,36 @@ class AccessObject(models.Model):
         return self.versions.order_by("-at", "-pk").first()
 
 
+# What a BigIntegerField holds for sure. etcd counts to 63 bits.
+_LONGEST_REVISION = 18
+
+
+def revision_of(resource_version: str) -> int | None:
+    """Return the revision of etcd that a resourceVersion is, None where it is not known to be one.
+
+    Decimal digits without a leading zero are, and of two of one resource the greater is the later
+    (CompareResourceVersion in apimachinery's util/resourceversion). Any other tells nothing of the order.
+    """
+    decimal = resource_version.isascii() and resource_version.isdigit() and resource_version[0] != "0"
+    return int(resource_version) if decimal and len(resource_version) <= _LONGEST_REVISION else None
+
+
+if TYPE_CHECKING:
+    _Number = models.BigIntegerField[int | None, int | None]
+else:
+    _Number = models.BigIntegerField
+
+
+class Revision(_Number):
+    """The version's `resource_version` as a number, kept beside it to be compared."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Return what is stored: whatever was set before, it follows from the `resource_version`."""
+        version = cast("AccessVersion", model_instance)
+        version.revision = revision_of(version.resource_version)
+        return super().pre_save(model_instance, add)
+
+
 class AccessVersion(models.Model):
     """A role or binding as it stood from one moment on, seen in an event or in a listing of the cluster."""
 
@@ -107,9 +137,11 @@ class AccessVersion(models.Model):
     object = models.ForeignKey(AccessObject, on_delete=models.CASCADE, related_name="versions")
     source = models.CharField(max_length=8, choices=Source)
     event = models.ForeignKey(AuditEvent, on_delete=models.PROTECT, null=True, related_name="versions")
-    at = models.DateTimeField(default=timezone.now, help_text="Of the event, or of the listing")
+    # When it took effect at the latest: versions of one uid stand in the order of their revisions (see chronology).
+    at = models.DateTimeField(default=timezone.now, help_text="Of the request's end, or of the listing")
     uid = models.CharField(max_length=64, blank=True)
     resource_version = models.CharField(max_length=64, blank=True)
+    revision = Revision(null=True, editable=False, help_text="resourceVersion, where it is a number")
     deletion = models.BooleanField(default=False, help_text="From here on the object does not exist")
     # None where the event was logged without its objects: unknown, which is not empty.
     manifest = models.JSONField(null=True, help_text="The object, without managedFields")
@@ -134,6 +166,7 @@ class AccessVersion(models.Model):
         indexes: ClassVar = [
             # What stood before is asked for at each write, and a role may have been written a hundred thousand times.
             models.Index(fields=["object", "at"], name="access_version_history"),
+            models.Index(fields=["object", "uid", "revision"], name="access_version_order"),
             models.Index(
                 fields=["at"],
                 condition=models.Q(source="listing", explanation="", alert=None),

@@ -1,5 +1,7 @@
 """Audit events kept for good, because an alert or a version of a role rests on them."""
 
+from datetime import datetime
+from functools import cached_property
 from typing import ClassVar
 
 from django.db import models
@@ -42,3 +44,12 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%H:%M:%S} {self.username} {self.verb} {self.resource}"
+
+    @cached_property
+    def ended_at(self) -> datetime:
+        """When the request was over, as `Event.ended_at` has it; when it began where nobody recorded that."""
+        try:
+            ended = datetime.fromisoformat(self.body.get("stageTimestamp"))
+        except (TypeError, ValueError):
+            return self.at
+        return max(self.at, ended) if ended.tzinfo else self.at

@@ -113,12 +113,18 @@ def _judged_again(version: AccessVersion, received_at: datetime, known: Knowledg
 
 
 def _following(version: AccessVersion) -> Iterator[AuditEvent]:
-    """Yield the events that changed the object from this version: more than one where it is unknown what some left."""
+    """Yield the events that are judged by this version: what changed the object from it, and what deleted it at last.
+
+    More than one changed it where it is unknown what some left.
+    """
     later = version.object.versions.filter(at__gt=version.at).defer("manifest").order_by("at", "pk")
+    gone = later.filter(deletion=True, uid=version.uid).exclude(uid="").select_related("event").first()
     known = Q(deletion=True) | Q(manifest__isnull=False)
     told = later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event")
     for each in told.iterator(chunk_size=10):
         if each.event is not None:
             yield each.event
         if each.known:
+            if gone is not None and gone.event is not None and gone.pk != each.pk:
+                yield gone.event
             return

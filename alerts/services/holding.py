@@ -5,9 +5,12 @@ belongs before whatever else is asked of them.
 """
 
 from collections.abc import Mapping, Set
+from datetime import datetime
 
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
+from alerts.services import chronology
+from alerts.services.chronology import Write
 
 
 class Holding:
@@ -46,6 +49,21 @@ class Holding:
     def newest(self, named: AccessObject) -> AccessVersion | None:
         """Return the newest version of a held object, None where nothing is recorded of it."""
         return self._newest.get(named.pk)
+
+    def place(self, version: AccessVersion, *, began: datetime) -> None:
+        """Date a version of a held object, which is dated by the end of its request, and those before it.
+
+        Its own new date is not stored yet.
+        """
+        newest = self.newest(version.object)
+        if newest is None:
+            return
+        first = Write.of(version, began=began).surely_follows(newest) or not version.uid
+        if newest.pk != version.pk and first and newest.at < version.at:
+            return
+        self.store()
+        if chronology.place(version, began=began):
+            self._newest[version.object_id] = version.object.latest() or newest
 
     def note(self, version: AccessVersion) -> None:
         """Take notice of a version that was recorded, or is dated otherwise now; a new one is stored with others."""

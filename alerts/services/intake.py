@@ -107,7 +107,7 @@ def _examine(batches: Sequence[Batch]) -> Outcome:
 
 def _worth_keeping(events: Iterable[Event], batch: Batch, known: Knowledge, awaited: tripwire.Awaited) -> list[Kept]:
     found, causes = [], set[str]()
-    for event in sorted(events, key=lambda event: event.at or batch.received_at):
+    for event in sorted(events, key=lambda event: event.ended_at or batch.received_at):
         if not event.salvaged and not may_matter(event, awaited):
             continue
         if _changes_rbac(event):
@@ -127,7 +127,7 @@ def _changes_rbac(event: Event) -> bool:
 
 
 def _stored(cluster: Cluster, kept: list[Kept]) -> list[Kept]:
-    """Insert the rows that are not there yet, and return everything with its row's key and time, in order of time."""
+    """Insert the rows that are not there yet, and return everything with its row's key and time, as they ended."""
     AuditEvent.objects.bulk_create([each.row for each in kept], ignore_conflicts=True)
     # In no order: SQLite would walk through all the cluster's events in the one they are shown in.
     found = AuditEvent.objects.filter(cluster=cluster, sha256__in=[each.row.sha256 for each in kept]).order_by()
@@ -136,7 +136,7 @@ def _stored(cluster: Cluster, kept: list[Kept]) -> list[Kept]:
         # Whatever else is in it follows from the event, so there is no need to read it back.
         each.row.pk, each.row.at = stored[each.row.sha256]
         each.row._state.adding, each.row._state.db = False, found.db
-    return sorted(kept, key=lambda each: each.row.at)
+    return sorted(kept, key=lambda each: each.row.ended_at)
 
 
 def _finish(cluster: Cluster, readings: Sequence[tuple[Batch, Reading]]) -> None:

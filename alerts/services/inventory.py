@@ -122,17 +122,20 @@ def _is(kind: str, manifest: Any) -> bool:
 def _seen(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
     uid, resource_version = identity(metadata, "uid"), identity(metadata, "resourceVersion")
-    known: dict[str, Any] = {"manifest": recorded(manifest), "source": _EVENT, "event": row, "at": row.at}
+    known: dict[str, Any] = {"manifest": recorded(manifest), "source": _EVENT, "event": row, "at": row.ended_at}
     if not resource_version:
         return _unknown(held, named, row, manifest=known["manifest"])
     same = {"uid": uid, "resource_version": resource_version, "deletion": False}
     if not held.may_have(named, uid, resource_version):
-        return AccessVersion(object=named, **same, **known)
+        version = AccessVersion(object=named, **same, **known)
+        held.place(version, began=row.at)
+        return version
     held.store()
     # The same version from an earlier event is one that a later request did not change.
     version = named.versions.get(**same)
-    if version.source == _LISTING or row.at < version.at:
-        version.source, version.event, version.at = _EVENT, row, row.at
+    if version.source == _LISTING or row.ended_at < version.at:
+        version.source, version.event, version.at = _EVENT, row, row.ended_at
+        held.place(version, began=row.at)
         version.save(update_fields=["source", "event", "at"])
     return version
 
@@ -141,19 +144,22 @@ def _gone(held: Holding, named: AccessObject, uid: str, row: AuditEvent) -> Acce
     held.store()
     listed = named.versions.filter(deletion=True, source=_LISTING, uid=uid).first() if uid else None
     if listed is not None:
-        listed.source, listed.event, listed.at = _EVENT, row, row.at
+        listed.source, listed.event, listed.at = _EVENT, row, row.ended_at
         listed.save(update_fields=["source", "event", "at"])
+        held.place(listed, began=row.at)
         return listed
-    version, _ = named.versions.get_or_create(
-        event=row, defaults={"source": _EVENT, "at": row.at, "uid": uid, "deletion": True}
+    version, new = named.versions.get_or_create(
+        event=row, defaults={"source": _EVENT, "at": row.ended_at, "uid": uid, "deletion": True}
     )
+    if new:
+        held.place(version, began=row.at)
     return version
 
 
 def _unknown(held: Holding, named: AccessObject, row: AuditEvent, *, manifest: Manifest | None = None) -> AccessVersion:
     held.store()
     version, _ = named.versions.get_or_create(
-        event=row, defaults={"source": _EVENT, "at": row.at, "manifest": manifest}
+        event=row, defaults={"source": _EVENT, "at": row.ended_at, "manifest": manifest}
     )
     return version
 

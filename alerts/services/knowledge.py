@@ -1,6 +1,7 @@
 """What is known of a cluster, as the detections ask for it: from the versions of its roles and bindings."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
@@ -10,9 +11,10 @@ from alerts import rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
 from alerts.models import AccessObject, AccessVersion, Cluster
-from alerts.models.access import Name
-from alerts.services import inventory
+from alerts.models.access import Name, revision_of
+from alerts.services import chronology, inventory
 from alerts.services.attempts import Attempts
+from alerts.services.chronology import Write
 from alerts.services.holding import Holding
 
 # A listing is dated at its start: what was written while it ran may be in it already.
@@ -49,37 +51,61 @@ class Knowledge:
         A write that changed nothing leaves the version that was there: then that is what was before.
         """
         name, namespace = storable(event.name), storable(event.namespace)
-        at = event.at or timezone.now()
-        newest = self._newest((kind, namespace, name), after)
-        if newest is not None and newest.at < at and newest.tells():
+        write, identity = _write(event, after), _identity(after)
+        newest = self._newest((kind, namespace, name), identity)
+        if newest is not None and newest.tells() and write.surely_follows(newest):
             return None if newest.deletion else newest.manifest
         self.held.store()
         known = AccessVersion.objects.filter(
             Q(deletion=True) | Q(manifest__isnull=False),
             object__cluster=self.cluster,
             object__digest=AccessObject.digest_of(kind, namespace, name),
-            at__lt=at,
-        ).order_by("-at", "-pk")
-        last = same = _same(known, after)
-        if same is None:
-            last = known.first()
-        elif same.source == AccessVersion.Source.LISTING and at - same.at < _LISTING_LASTS:
-            last = known.filter(Q(at__lt=same.at) | Q(at=same.at, pk__lt=same.pk)).first() or same
+        )
+        same = known.filter(uid=identity[0], resource_version=identity[1]).first() if identity else None
+        last = _before(known, write) if same is None else _before_same(known, write, same)
         return last.manifest if last and not last.deletion else None
 
-    def _newest(self, name: Name, after: inventory.Manifest | None) -> AccessVersion | None:
-        """Return the newest version of an object that is held, None where `after` may be an earlier one."""
+    def first(self, event: Event, kind: str, uid: str) -> inventory.Manifest | None:
+        """Return the role or binding of this uid that an event is about as it was first seen; None where nobody did."""
+        self.held.store()
+        digest = AccessObject.digest_of(kind, storable(event.namespace), storable(event.name))
+        seen = AccessVersion.objects.filter(
+            object__cluster=self.cluster, object__digest=digest, uid=storable(uid), manifest__isnull=False
+        )
+        version = seen.order_by("at", "pk").first()
+        return version.manifest if version else None
+
+    def _newest(self, name: Name, identity: tuple[str, str] | None) -> AccessVersion | None:
+        """Return the newest version of an object that is held, None where the one of this identity may be earlier."""
         named = self.held.get(name)
-        identity = _identity(after)
         if named is None or (identity and self.held.may_have(named, *identity)):
             return None
         return self.held.newest(named)
 
 
-def _same(known: QuerySet[AccessVersion], manifest: inventory.Manifest | None) -> AccessVersion | None:
-    """Return the version that is this very one, by uid and resourceVersion."""
-    identity = _identity(manifest)
-    return known.filter(uid=identity[0], resource_version=identity[1]).first() if identity else None
+def _write(event: Event, after: inventory.Manifest | None) -> Write:
+    began = event.at or timezone.now()
+    uid, resource_version = _identity(after) or ("", "")
+    return Write(began, event.ended_at or began, uid, revision_of(resource_version))
+
+
+def _before(known: QuerySet[AccessVersion], write: Write) -> AccessVersion | None:
+    """Return the version that a write came right after."""
+    dated = known.filter(at__lt=chronology.latest_date(known, write)).order_by("-at", "-pk").first()
+    found = [each for each in (dated, chronology.preceding(known, write)) if each is not None]
+    return max(found, key=lambda each: (each.at, each.pk), default=None)
+
+
+def _before_same(known: QuerySet[AccessVersion], write: Write, same: AccessVersion) -> AccessVersion | None:
+    """Return the version that a write came right after which left an object as a version that is recorded."""
+    earlier = known.exclude(pk=same.pk)
+    own = same.event is not None and same.event.at == write.began
+    if own or same.at >= write.began:
+        # It may be what the write made: of two whose requests overlap nobody can tell which one it was.
+        return _before(earlier, replace(write, ended=min(write.ended, same.at)))
+    if same.source == AccessVersion.Source.LISTING and write.began - same.at < _LISTING_LASTS:
+        return _before(earlier, replace(write, ended=same.at)) or same
+    return same
 
 
 def _identity(manifest: inventory.Manifest | None) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from alerts.audit.event import metadata_of
@@ -15,13 +15,13 @@ from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
 from alerts.services import connection, inventory
+from alerts.services.chronology import CLOCKS_DIFFER
 from alerts.services.holding import Holding
 
 _LISTING = AccessVersion.Source.LISTING
 _NAME = ("object__kind", "object__namespace", "object__name")
 # Objects recorded in one transaction: meanwhile nobody else records anything of them, or on SQLite anything at all.
 _AT_ONCE = 500
-_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def listable() -> QuerySet[Cluster]:
@@ -76,15 +76,30 @@ def _standing(cluster: Cluster) -> dict[Name, _Standing]:
     Nothing is held for it: of most objects a listing shows what was known, and nobody has to wait for those.
     """
     versions = AccessVersion.newest_of(AccessObject.objects.filter(cluster=cluster, deleted_at=None))
+    returned = versions.filter(source=_LISTING, resource_version="", manifest__isnull=False)
+    listed_as = dict(returned.values_list("pk", "manifest__metadata__resourceVersion"))
     found = versions.values_list(*_NAME, "pk", "uid", "resource_version", "deletion")
-    return {(kind, namespace, name): _Standing(*version) for kind, namespace, name, *version in found}
+    return {
+        (kind, namespace, name): _Standing(pk, uid, listed_as.get(pk) or resource_version, deletion)
+        for kind, namespace, name, pk, uid, resource_version, deletion in found
+    }
 
 
-def _shows(manifest: inventory.Manifest | None, version: _Standing | AccessVersion | None) -> bool:
+def _shows(manifest: inventory.Manifest | None, version: _Standing | None) -> bool:
     """Tell whether a listed object is of this very version."""
     if manifest is None or version is None or version.deletion:
         return False
     return _identity(manifest) == (version.uid, version.resource_version)
+
+
+def _standing_of(version: AccessVersion | None) -> _Standing | None:
+    if version is None:
+        return None
+    resource_version = version.resource_version
+    if not resource_version and version.source == _LISTING and version.manifest is not None:
+        # It returned to what it was: that version keeps its own row.
+        _, resource_version = _identity(version.manifest)
+    return _Standing(version.pk, version.uid, resource_version, version.deletion)
 
 
 def _identity(manifest: inventory.Manifest) -> tuple[str, str]:
@@ -103,8 +118,8 @@ def _news(
     held, found = Holding(cluster, expected), []
     for name, manifest in listed.items():
         named, latest = held[name], held.newest(held[name])
-        if manifest is not None and not _shows(manifest, latest):
-            found += _appeared(held, named, manifest, started)
+        if manifest is not None and not _shows(manifest, _standing_of(latest)):
+            found += _appeared(held, named, manifest, started, before=standing.get(name))
         # Written since the listing began, it may have been made again after it.
         elif manifest is None and latest is not None and latest.pk == standing[name].pk:
             found.append(AccessVersion(object=named, at=_after(latest, started), uid=latest.uid, deletion=True))
@@ -112,7 +127,12 @@ def _news(
 
 
 def _appeared(
-    held: Holding, named: AccessObject, manifest: inventory.Manifest, started: datetime
+    held: Holding,
+    named: AccessObject,
+    manifest: inventory.Manifest,
+    started: datetime,
+    *,
+    before: _Standing | None,
 ) -> list[AccessVersion]:
     """Return the version that a listed object is of, unless it is recorded."""
     latest, (uid, resource_version) = held.newest(named), _identity(manifest)
@@ -129,12 +149,21 @@ def _appeared(
     named.versions.filter(source=_LISTING, deletion=True, uid=uid).delete()
     if not held.may_have(named, uid, resource_version):
         return [version]
-    if latest.deletion and latest.at < started - _CLOCKS_DIFFER:
-        # It was deleted, and is there again as the very version it was: restored past the API server, from a backup.
+    unchanged = latest.deletion or (before is not None and before.pk == latest.pk)
+    if unchanged and latest.at < started - CLOCKS_DIFFER and not _stands(named, uid, resource_version):
+        # It was changed or deleted, as was known already, and is again the very version it was before: restored past
+        # the API server, from a backup, or the order of its versions is not what we take it for.
         version.resource_version = ""
         return [version]
     inventory.settle(named, named.latest())
     return []
+
+
+def _stands(named: AccessObject, uid: str, resource_version: str) -> bool:
+    """Tell whether this version is the last of which anybody knows what it is."""
+    known = named.versions.filter(Q(deletion=True) | Q(manifest__isnull=False)).order_by("-at", "-pk").first()
+    shown = _standing_of(known)
+    return shown is not None and not shown.deletion and (shown.uid, shown.resource_version) == (uid, resource_version)
 
 
 def _store(versions: list[AccessVersion], explanation: str) -> None:

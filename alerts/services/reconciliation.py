@@ -163,7 +163,8 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
     """Tell whether an event that does not show what it made of the object may be what made this version."""
     named = version.object
     exact = named.versions.filter(Q(deletion=True) | ~Q(resource_version=""), at__lt=version.at).exclude(pk=version.pk)
-    since = exact.order_by("-at").values_list("at", flat=True).first()
+    last = exact.select_related("event").order_by("-at").first()
+    since = last and (last.event.at if last.event else last.at)
     window = Q(at__lte=version.at + _SKEW) & (Q(at__gt=since) if since else Q())
     if version.deletion and named.versions.filter(window, source=_EVENT, deletion=True).exists():
         return True

@@ -115,7 +115,7 @@ def _is_true(watch: Watch, row: AuditEvent) -> bool:
     if watch.condition == Watch.Condition.REMAINS:
         made = (f"{row.group}/{row.resource}", row.namespace, row.name)
         same = made == _place(watch.kind, watch.namespace, watch.name)
-        return same and row.code == _CREATED and row.at > watch.since
+        return same and row.code == _CREATED and row.ended_at > watch.since
     kind = inventory.KINDS.get(row.resource) if row.group == RBAC_GROUP else None
     return kind is not None and (_returned(watch, kind, row) or _wrote_again(watch, row))
 
@@ -137,7 +137,7 @@ def _returned(watch: Watch, kind: str, row: AuditEvent) -> bool:
     ):
         return False
     created = row.code == 201 and row.verb in {"create", "patch", "update"}
-    if not created or row.at <= watch.alert.happened_at:
+    if not created or row.ended_at <= watch.alert.happened_at:
         return False
     uid = _uid(row)
     if not uid:
@@ -151,7 +151,7 @@ def _returned(watch: Watch, kind: str, row: AuditEvent) -> bool:
 
 def _wrote_again(watch: Watch, row: AuditEvent) -> bool:
     """Tell whether the watched actor wrote RBAC, or tried to, by itself or impersonated."""
-    if watch.condition != Watch.Condition.ACTOR_WRITES or row.at <= watch.since:
+    if watch.condition != Watch.Condition.ACTOR_WRITES or row.ended_at <= watch.since:
         return False
     return watch.name in {row.username, (row.impersonated or {}).get("username")}
 

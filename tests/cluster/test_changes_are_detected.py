@@ -1,5 +1,6 @@
 """Every kind of write that gives somebody more, on a real API server and on the practice cluster, is found."""
 
+import time
 from itertools import count
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from alerts import detections
 from alerts.cluster.kinds import Manifest
-from alerts.detections.writes import KINDS
+from alerts.detections.writes import AGGREGATION_CONTROLLER, KINDS
 from tests.cluster.conftest import REAL, APIServer
 from tests.cluster.scenarios import (
     ACCOUNTS,
@@ -84,6 +85,48 @@ def test_a_role_is_widened_by_every_kind_of_write(
     assert found(api_server, 200, method, path + query, body, content_type=content_type) == []
     assert found(api_server, 200, "PATCH", path, {"rules": GET_PODS}, content_type=MERGE) == []
     assert found(api_server, 200, "DELETE", path) == [("role_deleted", f"ClusterRole wide-{name} deleted")]
+
+
+@pytest.mark.control_plane
+def test_a_role_that_is_given_an_owner_which_does_not_exist_is_deleted_and_found(real: APIServer) -> None:
+    made = real.ask("POST", ROLES, role("disowned", GET_PODS))[1]
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": "nobody", "uid": "00000000-0000-4000-8000-000000000000"}
+    code, given = real.ask("PATCH", f"{ROLES}/disowned", {"metadata": {"ownerReferences": [owner]}}, content_type=MERGE)
+    assert code == 200, given
+    deadline = time.monotonic() + 60
+    while not (gone := [each["auditID"] for each in real.events() if _deletes(each, "disowned")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (finding,) = detections.examine(event_of(real, gone[0]), Seen(given, made))
+    assert finding.title == "ClusterRole disowned deleted, for an owner that it was given later"
+
+
+def _deletes(event: dict[str, Any], name: str) -> bool:
+    named: bool = event.get("objectRef", {}).get("name") == name
+    return named and bool(event["verb"] == "delete" and event["responseStatus"]["code"] == 200)
+
+
+@pytest.mark.control_plane
+def test_what_the_real_aggregation_controller_writes_is_nothing_and_what_its_account_might_is_found(
+    real: APIServer,
+) -> None:
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"fill": "it"}}]}
+    made = real.ask("POST", ROLES, role("filled", []) | {"aggregationRule": rule})[1]
+    assert real.ask("POST", ROLES, role("filling", GET_PODS, labels={"fill": "it"}))[0] == 201
+    deadline = time.monotonic() + 60
+    while not (events := [each for each in real.events() if _fills(each, "filled")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    event = event_of(real, events[0]["auditID"])
+    assert event.response["rules"] == GET_PODS
+    assert not list(detections.examine(event, Seen(made)))
+    unaggregated = {key: value for key, value in made.items() if key != "aggregationRule"}
+    assert list(detections.examine(event, Seen(unaggregated)))
+
+
+def _fills(event: dict[str, Any], name: str) -> bool:
+    named: bool = event.get("objectRef", {}).get("name") == name
+    return named and event["user"]["username"] == AGGREGATION_CONTROLLER and event["verb"] == "patch"
 
 
 def test_a_namespaced_role_is_made_widened_and_deleted(api_server: APIServer) -> None:

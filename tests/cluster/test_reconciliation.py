@@ -1,6 +1,8 @@
 """What no audit event tells is found on a real API server, and what its controllers do is no alarm."""
 
 import json
+import socket
+import ssl
 import time
 from datetime import timedelta
 from typing import Any
@@ -9,10 +11,13 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from alerts.models import AccessVersion, Cluster
-from alerts.services import inbox, intake, listing, reconciliation, stream
+from alerts import rbac
+from alerts.models import AccessVersion, Alert, Cluster
+from alerts.services import inbox, intake, inventory, listing, reconciliation, stream
 from tests.cluster.conftest import APIServer
-from tests.cluster.scenarios import APPLY, GET_PODS, ROLES, role
+from tests.cluster.control_plane.plane import ControlPlane
+from tests.cluster.scenarios import APPLY, GET_PODS, MERGE, ROLES, role
+from tests.cluster.test_creations_are_detected import EVERYTHING
 from tests.unit.audit.events import event_list
 
 
@@ -106,6 +111,44 @@ def test_a_canary_is_recorded_under_its_own_audit_id(api_server: APIServer, aske
     take_in(asked, event_of(api_server, canary.audit_id))
     canary.refresh_from_db()
     assert canary.seen_at is not None
+
+
+@pytest.mark.control_plane
+def test_a_request_held_open_over_a_containment_is_found_when_it_undoes_it(
+    real: APIServer, control_plane: ControlPlane, cluster: Cluster
+) -> None:
+    path, wide = f"{ROLES}/reconcile-slow", role("reconcile-slow", EVERYTHING)
+    assert real.ask("POST", ROLES, wide, audit_id="slow-made")[0] == 201
+    host, _, port = control_plane.address.removeprefix("https://").partition(":")
+    trusted = ssl.create_default_context(cadata=control_plane.certificate_authority)
+    body = json.dumps(wide).encode()
+    try:
+        with trusted.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host) as held:
+            head = [
+                f"PUT {path} HTTP/1.1",
+                f"Host: {host}",
+                f"Authorization: Bearer {real.tokens['admin']}",
+                "Audit-ID: slow-put",
+                "Content-Type: application/json",
+                f"Content-Length: {len(body)}",
+                "Expect: 100-continue",
+                "\r\n",
+            ]
+            held.sendall("\r\n".join(head).encode())
+            # The API server reads the body from here on: the request has begun.
+            assert held.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert real.ask("PATCH", path, {"rules": []}, content_type=MERGE, audit_id="slow-contained")[0] == 200
+            held.sendall(body)
+            assert held.recv(65536).startswith(b"HTTP/1.1 200")
+        put = event_of(real, "slow-put")
+        contained = event_of(real, "slow-contained")
+        assert put["requestReceivedTimestamp"] < contained["requestReceivedTimestamp"]
+        take_in(cluster, event_of(real, "slow-made"), contained)
+        take_in(cluster, put)
+        assert Alert.objects.filter(title="ClusterRole reconcile-slow widened").exists()
+        assert inventory.access(cluster).rules(rbac.RoleRef("ClusterRole", "reconcile-slow")).rules
+    finally:
+        real.ask("DELETE", path)
 
 
 YAML = """apiVersion: rbac.authorization.k8s.io/v1

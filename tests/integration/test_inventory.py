@@ -1,4 +1,5 @@
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -128,7 +129,9 @@ def test_access_at_a_moment_is_what_was_known_to_be_then(cluster: Cluster) -> No
     ref = RoleRef("ClusterRole", "reader")
 
     def rules(second: int) -> int | None:
-        access = inventory.access(cluster, decoded(creation(**at(second))).at)
+        began = decoded(creation(**at(second))).at
+        assert began is not None
+        access = inventory.access(cluster, began + timedelta(milliseconds=4))
         return len(access.rules(ref).rules) if ref in access.roles else None
 
     assert [rules(second) for second in (0, 1, 4, 5, 8, 9)] == [None, 1, 1, 2, 2, None]

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from alerts.models import AccessVersion, Cluster
-from alerts.services import listing
+from alerts.services import listing, reconciliation
 from tests.integration.conftest import Live
 from tests.integration.reader import at, change, deletion, history, reader, take_in
-from tests.unit.audit.events import UID, creation, role
+from tests.unit.audit.events import UID, creation, metadata_only, role
 
 
 def test_without_a_connection_a_refresh_says_what_is_missing(cluster: Cluster) -> None:
@@ -31,6 +32,42 @@ def test_a_listing_brings_what_no_event_told(cluster: Cluster, live: Live) -> No
     cluster.refresh_from_db()
     assert cluster.inventory_at is not None
     assert cluster.inventory_error == ""
+
+
+def test_what_a_listing_shows_again_is_believed_and_told_once(cluster: Cluster, live: Live) -> None:
+    Cluster.objects.update(inventory_at=timezone.now())
+    take_in(cluster, creation(**at(1)), change(2, "4712"))
+    live.manifests = [role()]
+    listing.refresh(cluster)
+    listing.refresh(cluster)
+    returned = reader().latest()
+    assert returned is not None
+    assert returned.manifest is not None
+    assert (returned.source, returned.manifest["rules"], reader().versions.count()) == ("listing", role()["rules"], 3)
+    assert reconciliation.unexplained(cluster).get() == returned
+
+
+def test_a_request_that_changed_nothing_and_does_not_say_so_is_no_news(cluster: Cluster, live: Live) -> None:
+    take_in(cluster, creation(**at(1)), metadata_only(change(2, "4711")))
+    live.manifests = [role()]
+    listing.refresh(cluster)
+    assert reader().versions.count() == 2
+
+
+def test_what_was_written_while_a_listing_ran_is_not_undone_by_it(
+    cluster: Cluster, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(cluster, creation(**at(1)))
+
+    def list_all(kind: str) -> list[dict[str, Any]]:
+        if kind != "ClusterRole":
+            return []
+        take_in(cluster, change(2, "4712"))
+        return [role()]
+
+    monkeypatch.setattr(live, "list_all", list_all)
+    listing.refresh(cluster)
+    assert [version for _, version, _ in history()] == ["4711", "4712"]
 
 
 def test_a_listing_that_finds_nothing_new_writes_nothing(cluster: Cluster, live: Live) -> None:

@@ -1,6 +1,7 @@
 """In whatever order events come, and however many workers examine them, it comes to the same."""
 
 import hashlib
+import itertools
 import random
 import threading
 import time
@@ -17,7 +18,8 @@ from alerts.services import inbox, intake, investigation, workflow
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.integration.examining import remembered, take_in
-from tests.unit.audit.events import creation, event_list, metadata_only, role
+from tests.integration.reader import at, change, deletion
+from tests.unit.audit.events import RULES, creation, event_list, metadata_only, role
 
 
 def examined(bodies: list[bytes], name: str = "") -> Cluster:
@@ -86,6 +88,19 @@ def lives_of(name: str) -> list[bytes]:
 
 
 MADE, WIDENED, NARROWED = lives_of("reader")[:3]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_deletion_for_an_owner_that_was_given_later_is_found_in_whatever_order_its_events_come(
+    cluster: Cluster, order: tuple[int, ...]
+) -> None:
+    owner = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "nobody"}]}
+    collector = {"username": "system:serviceaccount:kube-system:generic-garbage-collector"}
+    bodies = [creation(**at(1)), change(2, "4712", RULES), deletion(3, user=collector)]
+    bodies[1]["responseObject"]["metadata"] |= owner
+    for position in order:
+        take_in(cluster, event_list(bodies[position]))
+    assert Alert.objects.filter(title="ClusterRole reader deleted, for an owner that it was given later").exists()
 
 
 def narrowed(cluster: Cluster) -> Alert:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from alerts import detections, rbac
@@ -113,10 +114,11 @@ class Case:
         """The alert's object as it was last seen before; None where nobody saw it."""
         if self.alert.object is None:
             return None
-        earlier = self.alert.object.versions.filter(
-            at__lt=self.alert.happened_at, deletion=False, manifest__isnull=False
-        )
-        version = earlier.order_by("-at", "-pk").first()
+        versions = self.alert.object.versions
+        made = versions.filter(event=self.opening).first() if self.opening else None
+        # Its request may have begun long before another write that it came after.
+        since = Q(at__lt=made.at) | Q(at=made.at, pk__lt=made.pk) if made else Q(at__lt=self.alert.happened_at)
+        version = versions.filter(since, deletion=False, manifest__isnull=False).order_by("-at", "-pk").first()
         return version.manifest if version else None
 
     @property

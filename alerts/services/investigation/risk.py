@@ -124,7 +124,7 @@ def _signs_of_role(case: Case, row: AuditEvent, tool: str) -> list[str]:
         event__code=HTTPStatus.CREATED,
         event__username=row.username,
         event__user_agent=row.user_agent,
-        at__range=(row.at - folding.LENGTH, row.at),
+        at__range=(row.at - folding.LENGTH, row.ended_at),
     ).select_related("event")
     version = made.order_by("-at").first()
     mark = creator.tool_of(version.event) if version and version.event else {}

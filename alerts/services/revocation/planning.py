@@ -21,7 +21,7 @@ from alerts.services.revocation.cautions import Caution, cautions
 from alerts.services.revocation.drift import drift
 from alerts.services.revocation.freshness import current, plannable
 from alerts.services.revocation.losses import Change
-from alerts.services.revocation.own_requests import rehearsal_name
+from alerts.services.revocation.own_requests import rehearsal_names
 from alerts.services.revocation.protection import Refusal, protection, refusals, shipped
 from alerts.services.revocation.rehearsal import Rehearsed, rehearse
 from alerts.services.revocation.summary import write_evidence
@@ -119,7 +119,7 @@ def _live(api: ClusterAPI, alert: Alert, about: AccessObject, mode: str, choice:
     if not alert.cluster.revocable:
         made.error = READ_ONLY
     elif goes and not made.refusals:
-        made.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
+        made.rehearsal = list(rehearse(api, goes, name=rehearsal_names(alert.cluster, by=effects["ourselves"])))
         made.error = standing_in_the_way(goes, made.rehearsal)
     made.cautions = cautions(alert, change, made.rehearsal, myself)
     if not goes:

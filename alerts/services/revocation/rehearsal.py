@@ -1,6 +1,6 @@
 """The rehearsal: the cluster itself says what each step of a plan would do, and changes nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -26,15 +26,15 @@ class Rehearsed(msgspec.Struct, frozen=True):
         return self.outcome in {"accepted", "held", "gone", "impossible"}
 
 
-def rehearse(api: ClusterAPI, targets: Iterable[Target], *, name: str) -> Iterator[Rehearsed]:
+def rehearse(api: ClusterAPI, targets: Iterable[Target], *, name: Callable[[str], str]) -> Iterator[Rehearsed]:
     """Yield the cluster's answer to each step by dryRun=All, with the preconditions of the real one.
 
     A dry run is authenticated, authorised, admitted and checked against its preconditions like a real request; only
-    storing is left out (KEP-576). `name` begins the Audit-ID of each call. Raises ClusterError where the cluster
-    cannot be asked at all.
+    storing is left out (KEP-576). `name` returns the Audit-ID of the call about a target of that key. Raises
+    ClusterError where the cluster cannot be asked at all.
     """
-    for number, target in enumerate(targets):
-        yield _rehearse(api, target, audit_id=f"{name}-{number}")
+    for target in targets:
+        yield _rehearse(api, target, audit_id=name(target.key))
 
 
 def _rehearse(api: ClusterAPI, target: Target, *, audit_id: str) -> Rehearsed:

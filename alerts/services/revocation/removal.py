@@ -22,7 +22,7 @@ from alerts.services.revocation import planning
 from alerts.services.revocation.cautions import Caution, of_ourselves, of_reach, of_rehearsal
 from alerts.services.revocation.freshness import current
 from alerts.services.revocation.losses import Change
-from alerts.services.revocation.own_requests import rehearsal_name
+from alerts.services.revocation.own_requests import rehearsal_names
 from alerts.services.revocation.owners import returning
 from alerts.services.revocation.planning import Draft
 from alerts.services.revocation.protection import Refusal, protection
@@ -105,7 +105,7 @@ def _live(api: ClusterAPI, alert: Alert, items: list[RemedyItem]) -> Draft:
     if not alert.cluster.revocable:
         made.error = planning.READ_ONLY
     elif goes and not made.refusals:
-        made.rehearsal = list(rehearse(api, goes, name=rehearsal_name()))
+        made.rehearsal = list(rehearse(api, goes, name=rehearsal_names(alert.cluster, by=effects["ourselves"])))
         made.error = planning.standing_in_the_way(goes, made.rehearsal)
     known = [*_cautions(found, goes), *of_rehearsal(goes, made.rehearsal)]
     known += [*of_reach(change), *of_ourselves(change, myself)] if change else []

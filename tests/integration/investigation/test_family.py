@@ -7,21 +7,22 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from alerts import rbac
 from alerts.audit.visible import visible
 from alerts.models import Alert, AuditEvent, Cluster, Restoration, Revocation
 from alerts.services import revocation, watch
-from alerts.services.revocation.own_requests import rehearsal_name
+from alerts.services.revocation.own_requests import rehearsal_names
 from tests.recorded import as_list, gathered, take_in, take_in_recordings, told
 from tests.unit.audit.events import metadata_only, reading
 from tests.unit.detections.examples import (
-    AGGREGATION_CONTROLLER,
     ESCALATION,
     EVERYTHING,
     PODS,
     SECRETS,
     STATUS,
+    filled,
     manifest,
     reference,
     refusal,
@@ -146,7 +147,7 @@ def test_a_role_put_into_an_aggregate_reaches_those_who_hold_that(cluster: Clust
 def test_an_echo_is_put_to_its_cause_in_whichever_order_they_come(cluster: Cluster) -> None:
     label = {"labels": {ADMIN_LABEL: "true"}}
     cause = made(manifest(rules=SECRETS, metadata=label), 3)
-    echo = changed(ADMIN | {"rules": SECRETS}, 4, user={"username": AGGREGATION_CONTROLLER})
+    echo = filled(changed(ADMIN | {"rules": SECRETS})["responseObject"], **at(4))
     other = Cluster.objects.create(name="other")
     for each, order in ((cluster, [cause, echo]), (other, [echo, cause])):
         take_in(each, as_list([made(ADMIN)]))
@@ -331,11 +332,41 @@ def test_what_an_undo_put_back_raises_no_alert_and_another_object_of_its_audit_i
     assert take_in(cluster, as_list([other]))
 
 
+def rehearsal(audit_id: str, name: str = "reader", **changes: Any) -> bytes:
+    """Return a deletion at level Metadata, which may be a rehearsal, by the account that is ours."""
+    gone: dict[str, Any] = {"verb": "delete", "requestObject": None, "responseObject": STATUS, "auditID": audit_id}
+    return as_list([metadata_only(changed(manifest(name=name), **(gone | changes)))])
+
+
+OURSELVES = changed(manifest())["user"]["username"]
+EVE: dict[str, Any] = {"user": {"username": "eve", "groups": []}}
+
+
 def test_our_own_rehearsal_at_level_metadata_raises_no_alert(cluster: Cluster) -> None:
-    gone: dict[str, Any] = {
-        "verb": "delete",
-        "requestObject": None,
-        "responseObject": STATUS,
-        "auditID": f"{rehearsal_name()}-0",
-    }
-    assert not take_in(cluster, as_list([metadata_only(changed(manifest(), **gone))]))
+    assert not take_in(cluster, rehearsal(rehearsal_names(cluster, by=OURSELVES)("ClusterRole//reader")))
+
+
+def test_a_rehearsal_that_somebody_read_of_excuses_nothing_else(cluster: Cluster) -> None:
+    seen = rehearsal_names(cluster, by=OURSELVES)("ClusterRole//reader")
+    assert take_in(cluster, rehearsal(seen, **EVE))
+    assert take_in(cluster, rehearsal(seen, "cluster-admin"))
+    assert take_in(Cluster.objects.create(name="another"), rehearsal(seen))
+
+
+def test_where_a_cluster_does_not_say_who_we_are_no_rehearsal_is_known_to_be_ours(cluster: Cluster) -> None:
+    assert take_in(cluster, rehearsal(rehearsal_names(cluster, by="")("ClusterRole//reader")))
+
+
+def test_a_rehearsal_of_which_only_the_nonce_was_sealed_is_ours_where_a_plan_names_its_object(
+    cluster: Cluster,
+) -> None:
+    alert = last(cluster, made(manifest()))
+    Revocation.objects.create(
+        alert=alert, mode="revoke", digest="0" * 64, effects={"ourselves": OURSELVES},
+        plan=[{"kind": "ClusterRole", "namespace": "", "name": "reader"}],
+    )  # fmt: skip
+    seal = salted_hmac("rolecall.rehearsal", "0a1b2c3d", algorithm="sha256").hexdigest()[:16]
+    before = f"rolecall-rehearsal-0a1b2c3d-{seal}-0"
+    assert not take_in(cluster, rehearsal(before))
+    assert take_in(cluster, rehearsal(before, **EVE))
+    assert take_in(cluster, rehearsal(before, "cluster-admin"))

@@ -64,6 +64,13 @@ def test_every_further_version_is_another_alert(listed: Listed) -> None:
         assert len(listed(role(resourceVersion=version))) == 1
 
 
+def test_each_return_to_an_earlier_version_is_an_alert(listed: Listed) -> None:
+    narrow = role(resourceVersion="4712") | {"rules": []}
+    titles = [[alert.title for alert in listed(now)] for now in (narrow, role(), role(), narrow, role())]
+    changed = ["ClusterRole reader changed without an audit event"]
+    assert titles == [changed, changed, [], changed, changed]
+
+
 def test_nothing_is_judged_before_its_event_had_its_time(cluster: Cluster, listed: Listed) -> None:
     assert listed(role(resourceVersion="4712"), wait=False) == []
     assert reconciliation.due() == []

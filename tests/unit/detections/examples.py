@@ -39,6 +39,9 @@ class Seen:
                 return manifest
         return None
 
+    def first(self, _event: Event, _kind: str, uid: str, /) -> dict[str, Any] | None:
+        return next((each for each in reversed(self.manifests) if each["metadata"].get("uid") == uid), None)
+
     def access(self) -> rbac.Access:
         return rbac.Access.of_manifests(self.manifests)
 
@@ -75,6 +78,18 @@ def write(after: dict[str, Any], verb: str = "patch", code: int = 200, **changes
         "responseObject": after,
     }
     return creation(metadata["name"], **(fields | changes))
+
+
+def filled(after: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the write by which the aggregation controller gave a role its rules, as it sends it."""
+    sent = {
+        "kind": "ClusterRole",
+        "apiVersion": f"{RBAC}/v1",
+        "metadata": {"name": after["metadata"]["name"]},
+        "rules": after["rules"],
+    }
+    fields: dict[str, Any] = {"user": {"username": AGGREGATION_CONTROLLER}, "requestObject": sent}
+    return write(after, **(fields | changes))
 
 
 def refusal(after: dict[str, Any], message: str, verb: str = "patch", **changes: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import pytest
 from alerts import rbac
 from tests.unit.audit.events import metadata_only
 from tests.unit.detections.examples import (
-    AGGREGATION_CONTROLLER,
     EVERYTHING,
     STATUS,
+    filled,
     findings,
     found,
     manifest,
@@ -73,11 +73,20 @@ def test_an_aggregated_default_that_the_controller_fills_is_nothing(name: str) -
     selectors = {"clusterRoleSelectors": [{"matchLabels": {"x": name}}]}
     before = manifest(name=name, aggregationRule=selectors)
     after = manifest(name=name, aggregationRule=selectors, rules=EVERYTHING, version="2")
-    assert not findings(write(after, user={"username": AGGREGATION_CONTROLLER}), before)
+    assert not findings(filled(after), before)
     assert found(write(after), before)[0] == "default_role_tampered"
     assert found(write(manifest(name=name, aggregationRule={"clusterRoleSelectors": [{}]})), before)[1].endswith(
         "before"
     )
+
+
+def test_the_controllers_account_that_has_a_default_take_in_every_role_fills_nothing() -> None:
+    before = manifest(name="view", aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"x": "view"}}]})
+    after = manifest(name="view", version="2", aggregationRule={"clusterRoleSelectors": [{}]})
+    title = "Default ClusterRole view changed: it takes in other roles than before"
+    assert found(filled(after), before) == ("default_role_tampered", title)
+    sent = {"aggregationRule": after["aggregationRule"]}
+    assert found(filled(after, requestObject=sent), before) == ("default_role_tampered", title)
 
 
 def test_what_the_api_server_mends_itself_is_nothing_and_what_looks_like_it_is_found() -> None:

@@ -37,12 +37,36 @@ def test_at_level_metadata_a_deletion_may_be_a_rehearsal() -> None:
         {"responseStatus": {"code": 404}},
         {"responseStatus": {"code": 403}},
         {"stage": "RequestReceived"},
-        {"user": {"username": "system:serviceaccount:kube-system:generic-garbage-collector"}},
     ],
-    ids=["rehearsed", "not there", "refused", "begun", "garbage collected"],
+    ids=["rehearsed", "not there", "refused", "begun"],
 )
 def test_what_was_not_deleted_by_somebody_is_nothing(changes: dict[str, Any]) -> None:
     assert not findings(deletion(**changes), BEFORE)
+
+
+COLLECTED: dict[str, Any] = {"user": {"username": "system:serviceaccount:kube-system:generic-garbage-collector"}}
+
+
+def owned(*uids: str) -> dict[str, Any]:
+    return manifest(metadata={"ownerReferences": [{"kind": "ConfigMap", "name": "x", "uid": uid} for uid in uids]})
+
+
+@pytest.mark.parametrize("by", [COLLECTED, {"user": {"username": "system:kube-controller-manager"}}])
+@pytest.mark.parametrize(
+    ("before", "first"),
+    [(owned("nobody"), manifest()), (owned("nobody"), owned("operator")), (manifest(), manifest())],
+    ids=["given an owner", "given another owner", "given one of which no event was received yet"],
+)
+def test_a_role_that_is_deleted_for_an_owner_it_was_given_later_is_found(
+    by: dict[str, Any], before: dict[str, Any], first: dict[str, Any]
+) -> None:
+    title = "ClusterRole reader deleted, for an owner that it was given later"
+    assert found(deletion(**by), before, first) == ("role_deleted", title)
+
+
+def test_a_role_that_goes_with_the_owner_it_was_made_with_is_nothing() -> None:
+    assert not findings(deletion(**COLLECTED), owned("operator"), owned("operator", "another"))
+    assert not findings(deletion(**COLLECTED))
 
 
 def test_a_binding_that_is_deleted_takes_access_away_and_is_nothing() -> None:

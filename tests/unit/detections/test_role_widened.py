@@ -8,6 +8,7 @@ from tests.unit.detections.examples import (
     EVERYTHING,
     PODS,
     SECRETS,
+    filled,
     findings,
     found,
     manifest,
@@ -102,9 +103,41 @@ EMPTY = manifest(name="ours", rules=None, aggregationRule=SELECTORS)
 
 
 def test_the_aggregation_controller_echoes_and_widens_nothing() -> None:
-    assert not findings(write(FILLED, user={"username": AGGREGATION_CONTROLLER}), EMPTY)
-    assert not findings(write(FILLED, user={"username": "system:kube-controller-manager"}), EMPTY)
+    assert not findings(filled(FILLED), EMPTY)
+    assert not findings(filled(FILLED, user={"username": "system:kube-controller-manager"}), EMPTY)
+    assert not findings(filled(FILLED, responseObject=None, level="Request"), EMPTY)
+    assert not findings(metadata_only(filled(FILLED)), EMPTY)
     assert found(write(FILLED), EMPTY)[0] == "role_widened"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [{"op": "add", "path": "/rules", "value": EVERYTHING}],
+        {"rules": EVERYTHING},
+        {"aggregationRule": SELECTORS},
+        {"metadata": {"name": "ours", "labels": {"x": "y"}}, "rules": EVERYTHING},
+        FILLED,
+    ],
+    ids=["JSON patch", "merge patch", "another selector", "labels", "all of it"],
+)
+@pytest.mark.parametrize("before", [EMPTY, None], ids=["seen before", "never seen"])
+def test_what_the_aggregation_controller_never_sends_is_no_echo(sent: Any, before: dict[str, Any] | None) -> None:
+    seen = [before] if before else []
+    assert found(filled(FILLED, requestObject=sent), *seen)[0] == "role_widened"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        manifest(name="ours"),
+        EMPTY | {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "others"}}]}},
+        manifest(name="ours", rules=None, aggregationRule=SELECTORS, metadata={"labels": {"x": "y"}}),
+    ],
+    ids=["no aggregate", "another selector", "labels"],
+)
+def test_a_role_that_is_another_aggregate_than_before_was_not_only_filled(before: dict[str, Any]) -> None:
+    assert found(filled(FILLED), before)[0] == "role_widened"
 
 
 def test_whoever_only_looks_like_the_aggregation_controller_is_found() -> None:
