@@ -171,7 +171,7 @@ def _problem_with_secret(kind: str | None, secret: str) -> str:
 
 
 class MuteForm(forms.Form):
-    """What to mute, why and for how long. In the actor and the object a * stands for anything."""
+    """What to mute, why and for how long. In the actor and the object a * stands for anything, \\* for itself."""
 
     cluster = forms.ModelChoiceField(Cluster.objects.all(), required=False, empty_label="Any cluster")
     actor = forms.CharField(required=False, help_text="The user name; empty for anybody. A * stops at : @ and /")

@@ -1,16 +1,19 @@
 """Patterns over what stands in audit events: exact text in which `*` stands for any run of characters.
 
-A pattern always fits the whole text, and is found in one pass: no text makes it slow, as a regular expression can be
-made. Text is compared as people see it (`visible`), so that what a form shows is what is compared.
+A `*` after a backslash is one. A pattern always fits the whole text, and is found in one pass: no text makes it slow,
+as a regular expression can be made. Text is compared as people see it (`visible`), so that what a form shows is what is
+compared.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from alerts.audit.visible import visible
 
 # What a * in a user name stops at: system:serviceaccount:flux-system:* must not fit another namespace's accounts.
 NAME_PARTS = ":@/"
+_ANYTHING = re.compile(r"(?<!\\)\*")
 
 
 def matches(pattern: str, text: str, *, within: str = "") -> bool:
@@ -18,7 +21,7 @@ def matches(pattern: str, text: str, *, within: str = "") -> bool:
 
     Trying the first place where a literal occurs is enough: a later one gives the `*` before it more to reach over.
     """
-    first, *rest = visible(pattern).split("*")
+    first, *rest = (literal.replace(r"\*", "*") for literal in _ANYTHING.split(visible(pattern)))
     text = visible(text)
     if not rest:
         return first == text
@@ -40,8 +43,13 @@ def matches(pattern: str, text: str, *, within: str = "") -> bool:
     return not any(stop in run for run in runs for stop in within)
 
 
+def exactly(text: str) -> str:
+    """Return the pattern that fits this text alone: a name may hold a `*`."""
+    return visible(text).replace("*", r"\*")
+
+
 def is_exact(pattern: str) -> bool:
-    """Tell whether a pattern fits one text alone."""
+    """Tell whether a pattern fits one text alone, as anybody sees at a glance: it has no `*` at all."""
     return bool(pattern) and "*" not in pattern
 
 

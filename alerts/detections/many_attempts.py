@@ -22,5 +22,6 @@ def finding(event: Event, limit: int) -> Finding:
         title=f"More than {limit} different attempts refused in a day",
         event=event,
         attempted=True,
+        recurring=True,
         repetitive=True,
     )

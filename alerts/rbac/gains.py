@@ -49,7 +49,7 @@ def net_new(
     before: Access | None = None,
     groups: Mapping[Subject, Iterable[str]] = NOBODY,
 ) -> tuple[NetNew, ...]:
-    """Return what each holder of a role gains by it, the gravest first.
+    """Return what each holder of a role gains by it, the gravest first: anybody, everybody, and then who gains most.
 
     `before` is the cluster to compare with: by default the same without the role; give the one with its earlier version
     to see what a change gave. `groups` are further groups that subjects are known to be in.
@@ -66,7 +66,13 @@ def net_new(
             known[key] = _gain(rules, had, holder.scope)
         gains, capabilities, new, cut_off = known[key]
         gained.append(NetNew(holder, gains, capabilities, new, had_nothing=not had, cut_off=cut_off))
-    return tuple(sorted(gained, key=lambda one: max((held.base for held in one.new), default=0), reverse=True))
+    return tuple(sorted(gained, key=_gravity, reverse=True))
+
+
+def _gravity(one: NetNew) -> tuple[bool, bool, int, bool]:
+    """Return how grave a gain is, whoever else is named before it: a binding may name thousands."""
+    worst = max((each.base for each in one.new), default=0)
+    return one.subject.public, one.subject.everybody, worst, not one.scope
 
 
 type _Gain = tuple[tuple[Part, ...], tuple[Held, ...], tuple[Held, ...], str]

@@ -119,6 +119,7 @@ def assess(
     access: Access | None = None,
     before: Access | None = None,
     scope: str = "",
+    all_bindings_known: bool = True,
     circumstances: Circumstances = Circumstances(),
 ) -> Assessment:
     """Score a set of rules.
@@ -126,6 +127,7 @@ def assess(
     With `ref` and `access` it is scored as it is bound there, and what is new to its holders weighs more; `before` is
     the cluster to which things are new, by default the same without the role. Without them it is scored as if bound to
     somebody who had nothing, for the whole cluster or in the namespace `scope`.
+    Where not `all_bindings_known`, somebody may hold an aggregated role that it feeds.
     The score is that of the worst capability, never a sum, times scope, names and novelty; then come points for
     circumstances. Raises InvalidRules.
     """
@@ -144,7 +146,7 @@ def assess(
         gained = net_new(access, ref, before=before)
         capabilities = _union(capabilities, gained)
         cases = list(_bound_cases(permitted, gained, access)) or list(
-            _latent_cases(permitted, capabilities, ref, access)
+            _latent_cases(permitted, capabilities, ref, access, all_bindings_known=all_bindings_known)
         )
     worst = max(cases, key=lambda case: (case.weight, case.held is not None))
     role = access.roles.get(ref) if access is not None and ref is not None else None
@@ -206,11 +208,16 @@ def _reach(one: NetNew) -> Iterator[Factor]:
         yield Factor("everybody who can log in has it", "× 1.5", 1.5)
 
 
-def _latent_cases(rules: RuleSet, capabilities: tuple[Held, ...], ref: RoleRef, access: Access) -> Iterator[_Case]:
+def _latent_cases(
+    rules: RuleSet, capabilities: tuple[Held, ...], ref: RoleRef, access: Access, *, all_bindings_known: bool
+) -> Iterator[_Case]:
     targets = access.aggregates(ref)
+    fed = ", ".join(target.name for target in targets)
     latent = Factor("nobody is bound to it", "× 0.35", 0.35)
-    if targets:
-        latent = Factor(f"feeds {', '.join(target.name for target in targets)}, to which nobody is bound", "× 0.5", 0.5)
+    if targets and all_bindings_known:
+        latent = Factor(f"feeds {fed}, to which nobody is bound", "× 0.5", 0.5)
+    elif targets:
+        latent = Factor(f"feeds {fed}, and who holds that is not known", "× 1", 1.0)
     yield _harmless(rules, None, (latent,))
     for one in capabilities:
         yield _case(one, None, (latent,))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from alerts.audit.visible import storable
-from alerts.detections import Finding, many_attempts
+from alerts.detections import Finding, escalation_refused, many_attempts
 from alerts.models import Alert, Cluster
 
 OF_THEIR_OWN = 20
@@ -24,6 +24,9 @@ class Attempts:
         event = finding.event
         if event is None or event.at is None or event.code != 403 or not finding.attempted:
             return finding
+        if finding.detection == escalation_refused.NAME:
+            # It takes the right to write roles, which not just anybody has.
+            return finding
         known = self._of(storable(finding.actor), event.at.astimezone(UTC))
         if finding.fingerprint not in known and len(known) >= OF_THEIR_OWN:
             return many_attempts.finding(event, OF_THEIR_OWN)
@@ -36,6 +39,6 @@ class Attempts:
         if (actor, day) not in self._known:
             tried = Alert.objects.filter(cluster=self._cluster, attempted=True, actor=actor)
             that_day = tried.filter(happened_at__gte=day, happened_at__lt=day + timedelta(days=1))
-            own = that_day.exclude(detection=many_attempts.NAME).order_by()
+            own = that_day.exclude(detection__in=[many_attempts.NAME, escalation_refused.NAME]).order_by()
             self._known[actor, day] = set(own.values_list("fingerprint", flat=True))
         return self._known[actor, day]

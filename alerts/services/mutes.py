@@ -43,7 +43,8 @@ class Scope:
     @classmethod
     def of(cls, subject: Alert | Mute) -> Self:
         """Return the scope of a mute, or the narrowest that fits an alert, as people see its names."""
-        return cls(subject.cluster, subject.detection, visible(subject.actor), visible(str(subject.object or "")))
+        shown = pattern.exactly if isinstance(subject, Alert) else visible
+        return cls(subject.cluster, subject.detection, shown(subject.actor), shown(str(subject.object or "")))
 
     @property
     def exact(self) -> bool:

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from alerts.models import Alert, Cluster
 from alerts.services import intake, investigation
 from alerts.services.attempts import OF_THEIR_OWN
 from tests.integration.examining import take_in
 from tests.unit.audit.events import creation, event_list
+from tests.unit.detections.examples import ESCALATION
 
 ANYBODY = {"username": "system:anonymous", "groups": ["system:unauthenticated"]}
 REST = f"More than {OF_THEIR_OWN} different attempts refused in a day"
@@ -52,6 +54,25 @@ def test_beyond_some_a_day_an_actors_attempts_are_one_alert(cluster: Cluster) ->
     take_in(cluster, event_list(tried(1, 1), *(tried(number) for number in range(50, 59))))
     assert len(titles(cluster)) == OF_THEIR_OWN + 1
     assert Alert.objects.get(title=REST).events.count() == 2
+
+
+def test_a_refused_escalation_does_not_drown_in_other_attempts(cluster: Cluster) -> None:
+    take_in(cluster, event_list(*(tried(number) for number in range(OF_THEIR_OWN + 1))))
+    message = f'clusterroles.rbac.authorization.k8s.io "god" is forbidden: {ESCALATION}'
+    allowed = {"authorization.k8s.io/decision": "allow"}
+    take_in(
+        cluster,
+        event_list(tried(40, name="god", responseStatus={"code": 403, "message": message}, annotations=allowed)),
+    )
+    assert "escalation_refused" in Alert.objects.values_list("detection", flat=True)
+
+
+def test_attempts_after_that_alert_was_closed_open_it_again(cluster: Cluster) -> None:
+    take_in(cluster, event_list(*(tried(number) for number in range(OF_THEIR_OWN + 1))))
+    rest = Alert.objects.filter(title=REST)
+    rest.update(status="closed", verdict="benign", closed_at=timezone.now())
+    take_in(cluster, event_list(tried(50)))
+    assert rest.get().is_open()
 
 
 def test_that_alert_says_what_it_is(cluster: Cluster) -> None:

@@ -77,6 +77,15 @@ def test_the_rest_of_a_flood_is_muted_in_the_background(
     assert Activity.objects.filter(kind="muted", alert__isnull=False).count() == 5
 
 
+def test_the_narrowest_mute_of_an_object_named_with_a_star_hides_no_other(cluster: Cluster, ana: User) -> None:
+    starred = make_alert(cluster, "*", severity="high", score=70, evidence_at=timezone.now())
+    other = make_alert(cluster, "secret-thief", severity="high", score=84, evidence_at=timezone.now())
+    mute = mutes.begin(Scope.of(starred), reason="known", days=1, covers_critical=False, by=ana)
+    assert str(mute).endswith(r"ClusterRole \*")
+    assert mutes.hides(mute, starred)
+    assert not mutes.hides(mute, other)
+
+
 def test_critical_alerts_stay_visible(cluster: Cluster, ana: User) -> None:
     begin(CERTKEEPER, ana)
     assert opened(cluster, "certkeeper-view", severity="critical").muted_by is None

@@ -1,6 +1,7 @@
 """Noise, measured over the recorded scenarios: folded, known and historical, with the takeover still at the top."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -17,6 +18,7 @@ from tests.unit.audit.events import creation, event_list
 EVERYTHING = (*BEFORE, "binding-to-admin", ATTACK)
 TAKEOVER = "ClusterRole metrics-scraper-v2 created"
 OPERATOR = "certkeeper"
+STOLEN = "certkeeper-controller-issuers"
 
 
 @pytest.fixture
@@ -85,6 +87,46 @@ def test_a_rollout_can_be_shown_unfolded_with_everything_in_it(cluster: Cluster,
     view = {"rollout": str(found["ClusterRole certkeeper-view created"].pk), "status": "any", "owner": "any"}
     shown = rows(ana, **view)
     assert sorted(row.alert.title for row in shown) == sorted(title for title in found if OPERATOR in title)
+
+
+def released_with(rules: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """Return the operator's installation with other rules in one of its roles."""
+    found = []
+    for event in events("operator-install"):
+        for body in ("requestObject", "responseObject"):
+            manifest = event.get(body) or {}
+            named = manifest.get("kind") == "ClusterRole" and manifest["metadata"].get("name") == STOLEN
+            if named:
+                event[body] = manifest | {"rules": rules}
+        found.append(event)
+    return found
+
+
+def test_who_holds_the_pipelines_credentials_gives_nothing_away_as_a_release(
+    cluster: Cluster, releases: KnownActor, ana: User
+) -> None:
+    take_in_recordings(cluster, "bootstrap", "narrow-role")
+    everything = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, {"verbs": ["*"], "nonResourceURLs": ["*"]}]
+    opened = [alert for event in released_with(everything) for alert in take_in(cluster, as_list([event]))]
+    stolen = [gathered(alert) for alert in opened if STOLEN in alert.title]
+    assert {alert.severity for alert in stolen} == {"critical"}
+    standing = [row for row in rows(ana) if row.alert in stolen]
+    assert [row.alert for row in standing] == stolen
+    assert not any(row.folded for row in standing)
+
+
+@pytest.mark.parametrize(("observed", "weighs_less"), [("198.51.100.9", False), ("127.0.0.1", True)])
+def test_a_release_from_where_the_api_server_never_saw_its_maker_counts_as_any_other_write(
+    cluster: Cluster, observed: str, weighs_less: bool
+) -> None:
+    take_in_recordings(cluster, "bootstrap")
+    opened = []
+    for event in released_with([{"verbs": ["list"], "apiGroups": [""], "resources": ["secrets"]}]):
+        named = event.get("responseObject", {}).get("metadata", {}).get("name")
+        moved = {"sourceIPs": ["10.20.9.2", observed]} if named == STOLEN else {}
+        opened += take_in(cluster, as_list([event | moved]))
+    alert = gathered(next(alert for alert in opened if alert.title == f"ClusterRole {STOLEN} created"))
+    assert any("made like a release" in label for label, _ in alert.factors) is weighs_less
 
 
 def test_a_known_actor_makes_it_less_of_a_novelty_and_nothing_less_grave(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from django.db.models import Q
@@ -176,7 +176,15 @@ class Case:
         standing = {(each.kind, each.namespace, each.name) for each in self.now.bindings}
         seen = (each for version in self._referring for each in self._read(version))
         gone = (each for each in seen if (each.kind, each.namespace, each.name) not in standing)
-        return self.now.with_(self.role, *gone)
+        return self.now.with_(self.role, *gone, *self._fed(self.role))
+
+    def _fed(self, role: rbac.Role) -> list[rbac.Role]:
+        """Return the aggregated roles that Kubernetes ships and a role feeds, where nobody listed what there is."""
+        if self.listed:
+            return []
+        unseen = {ref: shipped for ref, shipped in _aggregated().items() if ref not in self.now.roles}
+        fed = self.now.with_(role, *unseen.values()).aggregates(role.ref)
+        return [shipped for ref, shipped in unseen.items() if ref in fed]
 
     @cached_property
     def bound(self) -> list["Bound"]:
@@ -268,6 +276,12 @@ class Case:
     def by_actor(self, event: Event) -> bool:
         """Tell whether the alert's actor made a request."""
         return self.alert.actor in {storable(event.actor), storable(who(event))}
+
+
+@cache
+def _aggregated() -> dict[rbac.RoleRef, rbac.Role]:
+    """Return the aggregated roles that Kubernetes ships."""
+    return {role.ref: role for role in rbac.default_roles().values() if role.selectors is not None}
 
 
 def _refreshed(cluster: Cluster) -> str:

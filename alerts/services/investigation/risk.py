@@ -22,6 +22,8 @@ DELETED = 0.3
 KNOWN_BEFORE = 0.3
 TAMPERED = 60
 RELEASE = 0.8
+# Everything, or a way to it: to write, bind or become what one is not
+GIVES_ALL_AWAY = 95
 KNOWN = 0.7
 CREATED = frozenset({"cluster_role_created", "role_created", "binding_created"})
 SIGNS = frozenset({"user agent", "field manager", "labels"})
@@ -30,22 +32,28 @@ SIGNS = frozenset({"user agent", "field manager", "labels"})
 def of(case: Case, rules: rbac.RuleSet | None) -> Risk:
     """Return how bad the role of a case is, who made it considered."""
     risk = _weighed(case, rules)
-    return _eased(risk, case.known_actor.name) if case.known_actor else risk
-
-
-def _eased(risk: Risk, name: str) -> Risk:
-    """Return the risk of what a known actor did: less of a novelty, and never less grave where it is grave.
-
-    Whoever took the actor over would be excused with it. So Critical and High stay that, and only stand lower there.
-    """
-    if any(effect.startswith("at least") for _, effect in risk.factors):
+    if case.known_actor is None:
         return risk
-    eased = risk.times(KNOWN, f"made by the known actor {name}")
+    return _eased(risk, KNOWN, f"made by the known actor {case.known_actor.name}")
+
+
+def _eased(risk: Risk, factor: float, label: str) -> Risk:
+    """Return a risk less of a novelty for what speaks for its maker, and never less grave where it is grave.
+
+    Whoever took the maker over would be excused with it. So Critical and High stay that, and only stand lower there.
+    """
+    if _has_floor(risk):
+        return risk
+    eased = risk.times(factor, label)
     if risk.severity not in {rbac.Severity.CRITICAL, rbac.Severity.HIGH} or eased.severity == risk.severity:
         return eased
     floor = risk.severity.floor
     stays = (f"{risk.severity.value} stays {risk.severity.value}, whoever made it", f"not below {floor}")
     return replace(eased, score=floor, severity=risk.severity, factors=(*eased.factors, stays))
+
+
+def _has_floor(risk: Risk) -> bool:
+    return any(effect.startswith("at least") for _, effect in risk.factors)
 
 
 def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
@@ -70,7 +78,14 @@ def _assessed(case: Case, rules: rbac.RuleSet, ref: rbac.RoleRef) -> Risk:
         access, before = _by_binding(case, case.binding)
     elif case.role_before is not None and case.alert.detection not in CREATED:
         before = access.with_(case.role_before)
-    assessment = rbac.assess(rules, ref=ref, access=access, before=before, circumstances=circumstances(case))
+    assessment = rbac.assess(
+        rules,
+        ref=ref,
+        access=access,
+        before=before,
+        all_bindings_known=case.listed,
+        circumstances=circumstances(case),
+    )
     factors = tuple((factor.label, factor.effect) for factor in assessment.factors)
     found = Risk(assessment.score, assessment.severity, factors, assessment)
     worst = assessment.worst
@@ -97,18 +112,22 @@ def _by_binding(case: Case, binding: rbac.Binding) -> tuple[rbac.Access, rbac.Ac
 def _release(case: Case, found: Risk) -> Risk:
     """Weigh less what a release tool did in every sign, where its maker came as it does else.
 
-    All of it can be made up by whoever holds the maker's credentials, so it counts for little: what permits everything
-    stays grave.
+    All of it but the address that the API server saw can be made up by whoever holds the maker's credentials, so it
+    counts for little: what gives everything away stays as grave as it is.
     """
     row = case.opening
     tool = creator.tool_of(row) if row else {}
     if row is None or not tool or any(seen["new"] for seen in sightings.of(case, row)):
         return found
+    if sightings.comes_from_elsewhere(case, row):
+        return found
     if {*tool["signs"], *_signs_of_role(case, row, tool["name"])} != SIGNS:
         return found
-    if any(effect.startswith("at least") for _, effect in found.factors):
-        return found
-    return found.times(RELEASE, f"made like a release by {tool['name']}, and nothing of it is new to its maker")
+    label = f"made like a release by {tool['name']}, and nothing of it is new to its maker"
+    worst = found.assessment.worst if found.assessment else None
+    if worst is not None and worst.base >= GIVES_ALL_AWAY:
+        return _eased(found, RELEASE, label)
+    return found if _has_floor(found) else found.times(RELEASE, label)
 
 
 def _signs_of_role(case: Case, row: AuditEvent, tool: str) -> list[str]:

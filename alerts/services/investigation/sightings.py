@@ -57,6 +57,16 @@ def _sighting(
     }
 
 
+def comes_from_elsewhere(case: Case, row: AuditEvent) -> bool:
+    """Tell whether the API server saw the request come from where none of the actor's earlier ones came from.
+
+    That is the last address. A client may make up those before it (X-Forwarded-For).
+    """
+    seen = {storable(event.source_ips[-1]) for event in case.past.events if event.source_ips}
+    observed = row.source_ips[-1] if row.source_ips else ""
+    return bool(seen) and observed not in seen
+
+
 def _before(case: Case, at: datetime | None) -> str:
     """Return how long before the alert it was, in one unit; "" for never."""
     if at is None:

@@ -135,6 +135,13 @@ def test_at_level_metadata_a_change_is_unknown_and_not_unchanged(cluster: Cluste
     assert alert.severity == "medium"
 
 
+def test_what_feeds_a_role_of_kubernetes_counts_as_held_where_nobody_listed_who_holds_it(cluster: Cluster) -> None:
+    label = {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}}
+    alert = last(cluster, made(manifest(rules=SECRETS, metadata=label)))
+    assert alert.severity == "critical"
+    assert any("who holds that is not known" in factor for factor, _ in alert.factors)
+
+
 def test_a_role_put_into_an_aggregate_reaches_those_who_hold_that(cluster: Cluster) -> None:
     before = [made(ADMIN), made(bound("a", "admin", user("ann")), 2), made(manifest(rules=SECRETS), 3)]
     label = {"labels": {ADMIN_LABEL: "true"}}

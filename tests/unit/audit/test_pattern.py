@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.audit.pattern import NAME_PARTS, is_exact, matches, within_networks
+from alerts.audit.pattern import NAME_PARTS, exactly, is_exact, matches, within_networks
+from alerts.audit.visible import visible
 
 
 @pytest.mark.parametrize(
@@ -27,10 +28,19 @@ from alerts.audit.pattern import NAME_PARTS, is_exact, matches, within_networks
         ("", "x", False),
         ("a.c", "abc", False),
         ("ClusterRole x\\u202ey", "ClusterRole x\u202ey", True),
+        (r"ClusterRole \*", "ClusterRole *", True),
+        (r"ClusterRole \*", "ClusterRole x", False),
+        (r"a\*b*", "a*b-c", True),
+        (r"a\*b*", "a-b-c", False),
     ],
 )
 def test_a_pattern_fits_the_whole_text_or_nothing(pattern: str, text: str, *, fits: bool) -> None:
     assert matches(pattern, text) is fits
+
+
+@given(st.text(alphabet="ab*\\\u202e", max_size=6), st.text(alphabet="ab*\\\u202e", max_size=6))
+def test_the_pattern_of_exactly_one_text_fits_no_other(text: str, other: str) -> None:
+    assert matches(exactly(text), other) is (visible(text) == visible(other))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Who gains what by a role."""
 
-from alerts.rbac import Role, Subject, net_new
+from alerts.rbac import Role, Subject, assess, net_new
 from tests.unit.rbac.clusters import aggregated, binding, cluster, ref, role
 
 
@@ -102,3 +102,11 @@ def test_the_gravest_come_first() -> None:
         binding("b2", "old", "user has-it"),
     )
     assert [one.subject.name for one in net_new(access, ref("new"))] == ["gains-it", "has-it"]
+
+
+def test_everybody_comes_first_however_many_are_named_before() -> None:
+    crowd = [f"user {number}" for number in range(300)]
+    access = cluster(role("r", "list on secrets"), binding("b", "r", *crowd, "group system:authenticated"))
+    first, *_ = net_new(access, ref("r"))
+    assert first.subject.everybody
+    assert assess(access.rules(ref("r")), ref=ref("r"), access=access).score == 100

@@ -153,6 +153,12 @@ def test_an_unbound_role_that_feeds_another_is_nearer_to_harm() -> None:
     assert scored(feeding, aggregated("view", "feed"), binding("b", "view", "group devs")).score == 85
 
 
+def test_where_not_all_bindings_are_known_somebody_may_hold_what_a_role_feeds() -> None:
+    access = cluster(role("r", "list on secrets", labels={"feed": "true"}), aggregated("view", "feed"))
+    found = assess(access.rules(ref("r")), ref=ref("r"), access=access, all_bindings_known=False)
+    assert found.score == 85
+
+
 def test_half_an_attack_weighs_less() -> None:
     assert (
         scored(role("r", "bind on clusterroles in rbac.authorization.k8s.io"), binding("b", "r", "user ana")).score
