@@ -16,6 +16,7 @@ from alerts.services import (
     listing,
     mutes,
     posture,
+    reach,
     reconciliation,
     retention,
     revocation,
@@ -145,10 +146,11 @@ def send_canary(cluster_id: int) -> None:
 
 @shared_task
 def judge_stream(cluster_id: int) -> None:
-    """Look whether one cluster's events still arrive."""
+    """Look whether one cluster's events still arrive, and whether it can still be asked for what they lack."""
     cluster = Cluster.objects.filter(pk=cluster_id).first()
-    if cluster and (alert := stream.judge(cluster)):
-        wake(investigate, alert.pk)
+    if cluster:
+        for alert in filter(None, (stream.judge(cluster), reach.judge(cluster))):
+            wake(investigate, alert.pk)
 
 
 @shared_task

@@ -30,13 +30,15 @@ _NAME = (
 _HEADER = rf"(?:(?:proxy-)?authorization|(?:set-)?cookie){_QUOTE}?"
 _SCHEME = rf"(?:(?:bearer|basic|token|digest|negotiate|ntlm|apikey|splunk){_GAP}+)?"
 _REST_OF_LINE, _WORD = r"(?:[^\s&\"'\\%]|%(?!22|27)|[^\S\r\n])++", r"(?:[^\s&\"'\\,;%]|%(?!22|27))++"
+_PLAIN = r"(?-i:[a-z]{1,11}(?![\w/+=.-]*[\w/+=-]))"
 # The words before what is hidden stay, so that one sees what was there. Whatever anybody writes, it is read in a time
 # that grows as it does: no part may look again through what another one passed over.
 _CREDENTIAL = re.compile(
     # A header, to which all of the line belongs. It is no part of a name such as system:serviceaccount:authorization:x.
     rf"(?i)((?<![\w:.-]){_HEADER}{_GAP}*(?::|=|%3a|%3d){_GAP}*{_QUOTE}?{_SCHEME}){_REST_OF_LINE}"
-    # A field, a variable, a parameter. In system:serviceaccount:my-secret:db nothing stands between colon and name.
-    rf"|({_NAME}(?:=|%3d|{_GAP}*(?::|%3a)(?:{_GAP}+|(?={_QUOTE}))){_QUOTE}?{_SCHEME}){_WORD}"
+    # A field, a variable, a parameter. In system:serviceaccount:my-secret:db nothing stands between colon and name, and
+    # in a sentence about a token a word.
+    rf"|({_NAME}(?:=|%3d|{_GAP}*(?::|%3a)(?:{_GAP}+(?!{_PLAIN})|(?={_QUOTE}))){_QUOTE}?{_SCHEME}){_WORD}"
     # An argument, in a shell or of an exec
     rf"|((?<![\w.-])--?[\w.-]*{_NAME}(?:{_GAP}+|&command=){_QUOTE}?){_WORD}"
     rf"|(\bbearer{_GAP}+)(?=[\w.~/%=+-]{{0,200}}\d)[\w.~/%=+-]{{8,}}"

@@ -61,6 +61,7 @@ class Cluster(models.Model):
     canary_error = models.TextField(
         blank=True, default="", editable=False, help_text="Why the last canary was not sent"
     )
+    unasked_since = models.DateTimeField(null=True, editable=False, help_text="Empty while it can be asked")
     silent_since = models.DateTimeField(null=True, editable=False, help_text="Empty while its events arrive")
 
     class Meta:

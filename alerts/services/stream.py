@@ -15,7 +15,7 @@ from alerts.detections import audit_stream_silent
 from alerts.detections.audit_stream_silent import Silence
 from alerts.models import Activity, Alert, Batch, Canary, Cluster
 from alerts.rbac import Request
-from alerts.services import alarm, connection
+from alerts.services import alarm, connection, reach
 
 AUDIT_ID = "rolecall-canary-"
 # What is asked: whether we may do something that nobody may want to. The answer does not matter, the event does.
@@ -50,9 +50,7 @@ def send_canary(cluster: Cluster) -> Canary | None:
     except (connection.NotConnected, ClusterError) as error:
         problem = str(error)
         Canary.objects.filter(pk=canary.pk, seen_at=None).delete()
-    if problem != cluster.canary_error:
-        Cluster.objects.filter(pk=cluster.pk).update(canary_error=problem)
-        cluster.canary_error = problem
+    reach.note(cluster, problem)
     _forget(cluster)
     return None if problem else canary
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 from alerts.cluster.practice import server
 from alerts.lifecycle import Status, Verdict
 from alerts.models import Activity, Alert, Batch, Canary, Cluster
-from alerts.services import inbox, intake, stream
+from alerts.services import inbox, intake, reach, stream
+from tests.recorded import gathered
 from tests.unit.audit.events import event_list, reading
 
 
@@ -76,6 +77,47 @@ def test_a_canary_that_cannot_be_sent_says_why_and_proves_nothing(cluster: Clust
     cluster.refresh_from_db()
     assert "127.0.0.1:1" in cluster.canary_error
     assert not Canary.objects.exists()
+
+
+def out_of_reach(cluster: Cluster, **later: float) -> Alert | None:
+    with time_machine.travel(timezone.now() + timedelta(**later)):
+        stream.send_canary(cluster)
+        cluster.refresh_from_db()
+        return reach.judge(cluster)
+
+
+def test_a_cluster_that_refuses_to_be_asked_for_long_is_told_once_and_so_is_that_it_answers_again(
+    asked: Cluster,
+) -> None:
+    token = asked.api_token()
+    assert out_of_reach(asked) is None
+    asked.set_api_token("taken away")
+    asked.save()
+    assert out_of_reach(asked, minutes=5) is None
+    assert out_of_reach(asked, minutes=15) is None
+    alert = out_of_reach(asked, minutes=21)
+    assert alert is not None
+    assert (alert.title, alert.detection) == ("Rolecall can no longer ask prod-eu", "cluster_out_of_reach")
+    assert out_of_reach(asked, minutes=30) is None
+
+    evidence = gathered(alert).evidence["creator"]
+    assert evidence["summary"] == "Out of reach still."
+    assert "does not accept Rolecall's token" in str(evidence["trail"]["facts"])
+
+    asked.set_api_token(token)
+    asked.save()
+    assert out_of_reach(asked, minutes=31) is None
+    assert asked.unasked_since is None
+    assert gathered(alert).evidence["creator"]["summary"] == "It can be asked again."
+    assert alert.activities.get(kind="alive").summary == "could ask the cluster again"
+
+
+def test_a_cluster_that_never_could_be_asked_is_no_alert(asked: Cluster) -> None:
+    asked.set_api_token("wrong from the beginning")
+    asked.save()
+    assert out_of_reach(asked) is None
+    assert out_of_reach(asked, days=1) is None
+    assert not Alert.objects.exists()
 
 
 def test_old_canaries_are_forgotten_but_not_the_last_that_was_heard(asked: Cluster) -> None:

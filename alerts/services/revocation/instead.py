@@ -6,6 +6,7 @@ _OF_THE_TRAIL = "This alert is about no role or binding: there is nothing to rev
 _BY_DETECTION = {
     "audit_stream_silent": _OF_THE_TRAIL,
     "audit_data_damaged": _OF_THE_TRAIL,
+    "cluster_out_of_reach": _OF_THE_TRAIL,
     "token_issued": (
         "A token cannot be recalled: it works until it expires, or until its service account is deleted. "
         "Delete the account, or take away the bindings that give it something: question 2 names what it may do."

@@ -56,6 +56,8 @@ def test_credentials_are_hidden_in_any_text_and_the_rest_of_it_stays(text: str) 
         "/apis/rbac.authorization.k8s.io/v1/clusterroles?fieldManager=a%2Fb%20c",
         'RBAC: allowed by ClusterRoleBinding "token-reader" of ClusterRole "secret-reader" to User "jane"',
         "the bearer authentication plugin",
+        "The cluster does not accept the token: it expired or was withdrawn.",
+        "invalid token: signature.",
         "http://[::1]:8080/a@b",
     ],
 )
