@@ -17,6 +17,7 @@ from alerts.audit.remembered import remembered
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+DELETIONS = frozenset({"delete", "deletecollection"})
 # The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
 # unknown too: Google's logs have none, for they hold finished requests only.
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
@@ -149,22 +150,26 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
     def dry_run(self) -> bool | None:
         """Whether the request was a rehearsal; None where that cannot be known.
 
-        A deletion says so in its body, which is logged from level Request on; everything else in its address. Only
-        "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
+        Of a deletion its body says so, which is logged from level Request on, and the address only where it has none
+        (DeleteResource in pkg/endpoints/handlers/delete.go of k8s.io/apiserver); everything else says so in its
+        address. Only "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's
+        meta/v1/validation).
         """
-        # Parsed only where it may be there, be its name escaped or not.
-        uri = self.request_uri or ""
-        if ("dryRun" in uri or "%" in uri) and "All" in parse_qs(self.query).get("dryRun", ()):
-            return True
-        if self.verb not in {"delete", "deletecollection"}:
-            return False if self.request_uri else None
+        if self.verb not in DELETIONS:
+            return self._rehearsed_by_address if self.request_uri else None
         if self.level not in {"Request", "RequestResponse"} or self.truncated:
             return None
         options = self.request
-        if not isinstance(options, dict):
-            # Of a cut event nobody knows whether there was a body.
-            return None if bytes(self.request_object) or self.salvaged else False
-        return bool(options.get("dryRun"))
+        if isinstance(options, dict):
+            return bool(options.get("dryRun"))
+        # Of a cut event nobody knows whether there was a body.
+        return None if bytes(self.request_object) or self.salvaged else self._rehearsed_by_address
+
+    @property
+    def _rehearsed_by_address(self) -> bool:
+        # Parsed only where it may be there, be its name escaped or not.
+        uri = self.request_uri or ""
+        return ("dryRun" in uri or "%" in uri) and "All" in parse_qs(self.query).get("dryRun", ())
 
     @property
     def decision(self) -> str:
