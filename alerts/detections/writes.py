@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts import rbac
-from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, Event, metadata_of
+from alerts.audit.event import DELETIONS, FINAL_STAGES, RBAC_GROUP, Event, metadata_of
 from alerts.audit.remembered import remembered
 from alerts.detections.detection import Finding, Manifest
 
@@ -171,7 +171,7 @@ def about(
     return Finding(
         detection=detection,
         cause=json.dumps(cause),
-        title=title[:1].upper() + title[1:],
+        title=title[:1].upper() + title[1:] + doubt(event),
         event=event,
         kind=kind,
         namespace=event.namespace,
@@ -180,6 +180,13 @@ def about(
         attempted=attempted,
         repetitive=repetitive,
     )
+
+
+def doubt(event: Event) -> str:
+    """Return how a title ends where the log does not tell a deletion from its rehearsal."""
+    if event.verb in DELETIONS and event.dry_run is None:
+        return ", or rehearsed: the log does not tell"
+    return ""
 
 
 def change_cause(event: Event, kind: str, after: Manifest | None) -> list[str]:

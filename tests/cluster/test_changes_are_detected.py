@@ -132,6 +132,17 @@ def test_a_deletion_with_a_body_is_carried_out_whatever_its_address_says(api_ser
     assert api_server.ask("GET", path)[0] == 404
 
 
+def test_a_default_binding_deleted_among_many_is_found(api_server: APIServer) -> None:
+    path = f"{BINDINGS}/shipped"
+    labels = {"kubernetes.io/bootstrapping": "rbac-defaults", "shipped": "yes"}
+    api_server.ask(
+        "POST", BINDINGS, binding("shipped", "view", user("eve")) | {"metadata": {"name": "shipped", "labels": labels}}
+    )
+    gone = found(api_server, 200, "DELETE", f"{BINDINGS}?labelSelector=shipped")
+    assert gone == [("default_role_tampered", "Default ClusterRoleBinding shipped deleted")]
+    assert api_server.ask("GET", path)[0] == 404
+
+
 def test_a_binding_is_made_and_changed(api_server: APIServer) -> None:
     anybody = user("system:anonymous")
     made = found(api_server, 201, "POST", BINDINGS, binding("gate", "view", anybody))

@@ -1,6 +1,7 @@
 """What an alert is about in words: the part of its story between who did it and what came of it."""
 
 from alerts import rbac
+from alerts.audit.event import DELETIONS
 from alerts.detections import many_attempts
 from alerts.services.attempts import OF_THEIR_OWN
 from alerts.services.investigation.acts import Parts
@@ -72,7 +73,7 @@ def _lead(case: Case) -> Parts:
         "role_deleted": "deleted ",
     }
     if about == "default_role_tampered":
-        gone = case.opening is not None and case.opening.verb == "delete"
+        gone = case.opening is not None and case.opening.verb in DELETIONS
         return [["", "deleted " if gone else "changed "], *named, ["", ", a default of Kubernetes"]]
     return [["", verbs.get(about, "wrote ")], *named]
 
