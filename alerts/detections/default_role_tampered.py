@@ -15,7 +15,7 @@ from alerts.detections.writes import (
     ROLES,
     about,
     by_itself,
-    change_cause,
+    change,
     changed,
     echoes,
     is_default,
@@ -43,7 +43,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     before = known.before(event, kind, after)
     if how := tampered(event, kind, before, after):
         title = f"Default {named(kind, event.namespace, event.name)} {how}"
-        yield about(event, kind, NAME, change_cause(event, kind, after), title, uid=uid_of(after))
+        yield change(event, kind, NAME, after, title)
 
 
 def _deleted(event: Event, kind: str, known: Known) -> Iterator[Finding]:

@@ -166,6 +166,7 @@ def about(
     uid: str = "",
     attempted: bool = False,
     repetitive: bool = False,
+    recurring: bool = False,
 ) -> Finding:
     """Return a finding about the object that the event is about."""
     return Finding(
@@ -179,7 +180,21 @@ def about(
         uid=uid,
         attempted=attempted,
         repetitive=repetitive,
+        recurring=recurring,
     )
+
+
+def change(event: Event, kind: str, detection: str, after: Manifest | None, title: str) -> Finding:
+    """Return a finding about a change that left the object as `after`.
+
+    It is the version that it made. Where that was not recorded an actor's changes of a day are one, and each of them
+    may be another than the one that somebody looked into.
+    """
+    uid, version = uid_of(after), version_of(after)
+    exact = bool(uid and version)
+    unrecorded = ["unrecorded", kind, event.namespace, event.name, event.actor, day_of(event)]
+    cause = ["version", uid, version] if exact else unrecorded
+    return about(event, kind, detection, cause, title, uid=uid, recurring=not exact)
 
 
 def doubt(event: Event) -> str:
@@ -187,11 +202,3 @@ def doubt(event: Event) -> str:
     if event.verb in DELETIONS and event.dry_run is None:
         return ", or rehearsed: the log does not tell"
     return ""
-
-
-def change_cause(event: Event, kind: str, after: Manifest | None) -> list[str]:
-    """Return what makes a change that one: the version it made, or where that was not recorded the actor's day."""
-    uid, version = uid_of(after), version_of(after)
-    if uid and version:
-        return ["version", uid, version]
-    return ["unrecorded", kind, event.namespace, event.name, event.actor, day_of(event)]
