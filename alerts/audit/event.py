@@ -143,8 +143,14 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def succeeded(self) -> bool | None:
-        """Whether the request was carried out; None where that is unknown. A dry run succeeds too."""
-        return None if self.code is None or self.stage == "Panic" else self.code < 400
+        """Whether the request was carried out; None where that is unknown. A dry run succeeds too.
+
+        Above 500 it may have been: whoever asks for a short timeout, or hangs up, is told 504 while the write goes on
+        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver).
+        """
+        if self.code is None or self.code >= 500 or self.stage == "Panic":
+            return None
+        return self.code < 400
 
     @property
     def dry_run(self) -> bool | None:

@@ -1,4 +1,4 @@
-"""That objects were deleted one by one or many at once."""
+"""That objects were deleted one by one or many at once, or may have been."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Deletion:
 
 
 def deletions(event: Event, kind: str, known: Known) -> Iterator[Deletion]:
-    """Yield what an event deleted of that kind."""
-    if event.succeeded is not True:
+    """Yield what an event deleted, or may have, of that kind."""
+    if event.succeeded is False:
         return
     if event.verb == "delete":
         answer = event.response
         before = known.before(event, kind, None)
         yield Deletion(event.namespace, event.name, _uid(answer), _held(answer), before)
     elif event.verb == "deletecollection":
-        items = event.response.get("items") if isinstance(event.response, dict) else None
+        items = event.response.get("items") if isinstance(event.response, dict) and event.succeeded else None
         if isinstance(items, list):
             yield from (found for item in items if (found := _item(item)))
         else:

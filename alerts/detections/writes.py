@@ -48,8 +48,8 @@ def created(event: Event) -> bool:
 
 
 def changed(event: Event) -> bool:
-    """Tell whether it changed an object that was there."""
-    return event.verb in {"patch", "update"} and event.succeeded is True and event.code != 201
+    """Tell whether it changed an object that was there, or may have."""
+    return event.verb in {"patch", "update"} and event.succeeded is not False and event.code != 201
 
 
 def manifest_of(event: Event, kind: str) -> Manifest | None:
@@ -168,7 +168,16 @@ def about(
     repetitive: bool = False,
     recurring: bool = False,
 ) -> Finding:
-    """Return a finding about the object that the event is about."""
+    """Return a finding about the object that the event is about.
+
+    What an actor may have done to an object on a day, and nobody knows, is one: clients try again where an API server
+    answers that it failed.
+    """
+    if event.succeeded is None:
+        deed = "deleted" if event.verb in DELETIONS else "written"
+        cause = ["uncertain", deed, kind, event.namespace, event.name, event.actor, day_of(event)]
+        # What was sent may name any uid.
+        uid, recurring = "", True
     return Finding(
         detection=detection,
         cause=json.dumps(cause),
@@ -198,7 +207,10 @@ def change(event: Event, kind: str, detection: str, after: Manifest | None, titl
 
 
 def doubt(event: Event) -> str:
-    """Return how a title ends where the log does not tell a deletion from its rehearsal."""
+    """Return how a title ends where the log does not tell whether it was done, or a deletion from its rehearsal."""
+    if event.succeeded is None:
+        answered = f"the API server answered {event.code}" if event.code is not None else "the log does not tell"
+        return f", if that was carried out: {answered}"
     if event.verb in DELETIONS and event.dry_run is None:
         return ", or rehearsed: the log does not tell"
     return ""

@@ -29,7 +29,7 @@ def refusal(case: Case) -> Parts:
     row = case.opening
     if case.alert.detection == many_attempts.NAME:
         return [["", ", and the API server refused all of them. The first have alerts of their own."]]
-    if row is None or row.code is None or row.code >= 500:
+    if row is None:
         return [["", ", and whether that succeeded is unknown."]]
     return [["", ", and the API server refused it: "], ["", f"{_why(case)}."]]
 

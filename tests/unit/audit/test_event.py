@@ -83,6 +83,14 @@ def test_at_level_metadata_nobody_knows_whether_a_deletion_was_a_dry_run() -> No
     assert decoded(metadata_only(DELETION)).dry_run is None
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [(200, True), (201, True), (403, False), (409, False), (500, None), (503, None), (504, None)]
+)
+def test_what_an_api_server_says_that_it_failed_may_have_been_carried_out(code: int, *, expected: bool | None) -> None:
+    assert decoded(creation(responseStatus={"code": code})).succeeded is expected
+    assert decoded(creation(responseStatus={"code": code}, stage="Panic")).succeeded is None
+
+
 def test_a_generated_name_is_in_the_answer() -> None:
     reference = {"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1"}
     assert decoded(creation("reader-x7k2p", objectRef=reference)).name == "reader-x7k2p"
