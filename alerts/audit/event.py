@@ -18,8 +18,10 @@ from alerts.audit.remembered import remembered
 RBAC_GROUP = "rbac.authorization.k8s.io"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 DELETIONS = frozenset({"delete", "deletecollection"})
-# The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
-# unknown too: Google's logs have none, for they hold finished requests only.
+# At which watches and other long-running requests have begun.
+LONG_RUNNING = "ResponseStarted"
+# The stages at which a request is over. Where the stage is unknown too: Google's logs have none, for they hold finished
+# requests only.
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
 LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'

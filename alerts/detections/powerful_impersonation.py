@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from alerts.audit.event import FINAL_STAGES, WRITES, Event
+from alerts.audit.event import FINAL_STAGES, LONG_RUNNING, WRITES, Event
 from alerts.audit.reason import unquoted
 from alerts.detections.detection import Finding, Known
 from alerts.detections.identity import Identity
@@ -35,8 +35,11 @@ _REFUSED_TO_ACT = re.compile(
 
 
 def examine(event: Event, known: Known) -> Iterator[Finding]:
-    """Yield a finding where a powerful identity was impersonated, or somebody tried to. Those of a day are one."""
-    if event.stage not in FINAL_STAGES:
+    """Yield a finding where a powerful identity was impersonated, or somebody tried to. Those of a day are one.
+
+    A watch or a shell that has begun is found then: it may last for hours.
+    """
+    if event.stage not in FINAL_STAGES and event.stage != LONG_RUNNING:
         return
     assumed = identity(event)
     if assumed is not None and not _is_oneself(assumed, event) and _powerful(assumed, known):
