@@ -3,6 +3,8 @@
 from typing import Any
 from unittest import mock
 
+from django.utils import timezone
+
 from alerts.models import Alert, Cluster
 from alerts.rbac import Access
 from tests.integration.examining import take_in
@@ -69,3 +71,12 @@ def test_of_a_watch_in_a_name_a_batch_keeps_one_stage(cluster: Cluster) -> None:
     watch = {"verb": "watch", "requestURI": "/api/v1/secrets?watch=true"}
     take_in(cluster, event_list(acting(5, stage="ResponseStarted", **watch), acting(5, **watch)))
     assert [row.stage for row in cluster.audit_events.all()] == ["ResponseStarted"]
+
+
+def test_a_node_is_weighed_by_what_the_node_authorizer_lets_it_do(cluster: Cluster) -> None:
+    Cluster.objects.update(inventory_at=timezone.now())
+    node = {"username": "system:node:worker-1", "groups": ["system:nodes", "system:authenticated"]}
+    take_in(cluster, event_list(acting(5, impersonatedUser=node)))
+    alert = gathered(Alert.objects.get())
+    assert alert.severity == "medium"
+    assert ["the Node authorizer keeps it to what runs on the node", "× 0.5"] in alert.factors

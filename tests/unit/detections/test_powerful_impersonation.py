@@ -105,3 +105,26 @@ def test_what_lasts_is_found_when_it_begins_and_is_the_same_when_it_ends(changes
     begun, over = (acting_as("root", stage=stage, **changes) for stage in ("ResponseStarted", "ResponseComplete"))
     assert found(begun, *KNOWN)[1] == "Impersonation of root"
     assert findings(begun, *KNOWN)[0].fingerprint == findings(over, *KNOWN)[0].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("system:node:worker-1", ["system:nodes", "system:authenticated"]),
+        ("kubernetes-admin", ["kubeadm:cluster-admins", "system:authenticated"]),
+        ("kubernetes-admin", []),
+        ("anybody", ["kubeadm:cluster-admins"]),
+        ("anybody", ["system:cluster-admins"]),
+    ],
+)
+def test_who_is_powerful_on_every_cluster_is_so_where_none_was_ever_listed(name: str, groups: list[str]) -> None:
+    assert findings(acting_as(name, *groups))
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("users", "system:node:worker-1"), ("groups", "system:nodes"), ("groups", "kubeadm:cluster-admins")],
+)
+def test_an_attempt_to_be_one_of_those_is_found_by_the_half_that_is_named(what: str, name: str) -> None:
+    message = f'{what} "{name}" is forbidden: User "eve" cannot impersonate resource "{what}" in API group ""'
+    assert findings(refused(message))[0].attempted
