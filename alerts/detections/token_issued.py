@@ -1,7 +1,10 @@
 """Somebody had a token made for another's service account: by TokenRequest, or by a Secret of the old kind.
 
 Such a token cannot be recalled. Kubelets ask for the tokens of the pods they run, controllers for their own: that is
-how a cluster works, and no finding. ATT&CK: T1528, Steal Application Access Token; T1552.007, Container API.
+how a cluster works, and no finding. A Secret of the old kind is seen only where the log holds the bodies of Secrets,
+which it should not: at level Metadata nothing tells it from any other Secret, but that the token controller of
+kube-controller-manager updates it a moment later, and that does not say whose token it holds.
+ATT&CK: T1528, Steal Application Access Token; T1552.007, Container API.
 """
 
 import json
