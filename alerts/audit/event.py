@@ -17,8 +17,11 @@ from alerts.audit.remembered import remembered
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-# The stages at which a request is over; ResponseStarted is of watches and other long-running ones. Where the stage is
-# unknown too: Google's logs have none, for they hold finished requests only.
+DELETIONS = frozenset({"delete", "deletecollection"})
+# At which watches and other long-running requests have begun.
+LONG_RUNNING = "ResponseStarted"
+# The stages at which a request is over. Where the stage is unknown too: Google's logs have none, for they hold finished
+# requests only.
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
 LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
@@ -156,29 +159,39 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def succeeded(self) -> bool | None:
-        """Whether the request was carried out; None where that is unknown. A dry run succeeds too."""
-        return None if self.code is None or self.stage == "Panic" else self.code < 400
+        """Whether the request was carried out; None where that is unknown. A dry run succeeds too.
+
+        Above 500 it may have been: whoever asks for a short timeout, or hangs up, is told 504 while the write goes on
+        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver).
+        """
+        if self.code is None or self.code >= 500 or self.stage == "Panic":
+            return None
+        return self.code < 400
 
     @property
     def dry_run(self) -> bool | None:
         """Whether the request was a rehearsal; None where that cannot be known.
 
-        A deletion says so in its body, which is logged from level Request on; everything else in its address. Only
-        "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's meta/v1/validation).
+        Of a deletion its body says so, which is logged from level Request on, and the address only where it has none
+        (DeleteResource in pkg/endpoints/handlers/delete.go of k8s.io/apiserver); everything else says so in its
+        address. Only "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's
+        meta/v1/validation).
         """
-        # Parsed only where it may be there, be its name escaped or not.
-        uri = self.request_uri or ""
-        if ("dryRun" in uri or "%" in uri) and "All" in parse_qs(self.query).get("dryRun", ()):
-            return True
-        if self.verb not in {"delete", "deletecollection"}:
-            return False if self.request_uri else None
+        if self.verb not in DELETIONS:
+            return self._rehearsed_by_address if self.request_uri else None
         if self.level not in {"Request", "RequestResponse"} or self.truncated:
             return None
         options = self.request
-        if not isinstance(options, dict):
-            # Of a cut event nobody knows whether there was a body.
-            return None if bytes(self.request_object) or self.salvaged else False
-        return bool(options.get("dryRun"))
+        if isinstance(options, dict):
+            return bool(options.get("dryRun"))
+        # Of a cut event nobody knows whether there was a body.
+        return None if bytes(self.request_object) or self.salvaged else self._rehearsed_by_address
+
+    @property
+    def _rehearsed_by_address(self) -> bool:
+        # Parsed only where it may be there, be its name escaped or not.
+        uri = self.request_uri or ""
+        return ("dryRun" in uri or "%" in uri) and "All" in parse_qs(self.query).get("dryRun", ())
 
     @property
     def decision(self) -> str:

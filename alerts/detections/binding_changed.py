@@ -12,14 +12,12 @@ from alerts.detections.binding_created import binding_of, people
 from alerts.detections.detection import Finding, Known, Manifest
 from alerts.detections.writes import (
     BINDINGS,
-    about,
     by_itself,
-    change_cause,
+    change,
     changed,
     kind_of,
     manifest_of,
     named,
-    uid_of,
 )
 
 NAME = "binding_changed"
@@ -38,7 +36,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     ending = _ending(kind, before, after)
     if ending:
         title = f"{named(kind, event.namespace, event.name)} changed{ending}"
-        yield about(event, kind, NAME, change_cause(event, kind, after), title, uid=uid_of(after))
+        yield change(event, kind, NAME, after, title)
 
 
 def _ending(kind: str, before: Manifest | None, after: Manifest | None) -> str:

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from alerts.audit.event import FINAL_STAGES, Event
 from alerts.detections.detection import Finding, Known, Manifest
 from alerts.detections.identity import Identity
-from alerts.detections.writes import CONTROLLER_MANAGER, request_of, uid_of
+from alerts.detections.writes import CONTROLLER_MANAGER, day_of, doubt, request_of, uid_of
 from alerts.rbac import Subject
 
 NAME = "certificate_approved"
@@ -29,7 +29,10 @@ _LARGEST = 64 * 1024
 
 
 def examine(event: Event, _known: Known) -> Iterator[Finding]:
-    """Yield a finding where a certificate request was approved. What was not recorded counts as approved."""
+    """Yield a finding where a certificate request was approved, or may have been.
+
+    What was not recorded counts as approved.
+    """
     if (event.group, event.resource, event.subresource) != (
         "certificates.k8s.io",
         "certificatesigningrequests",
@@ -39,17 +42,21 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
     if event.stage not in FINAL_STAGES or event.verb not in {"update", "patch"} or event.dry_run:
         return
     request = _request(event)
-    if event.succeeded is not True or not _approved(request) or _ordinary(event, request):
+    if event.succeeded is False or not _approved(request) or _ordinary(event, request):
         return
     uid, holder = uid_of(request), identity(event)
     named = f": {_named(holder)}" if holder else ""
+    cause = ["uid", uid] if uid else ["request", event.name, *request_of(event)]
+    if event.succeeded is None:
+        cause = ["uncertain", event.name, event.actor, day_of(event)]
     yield Finding(
         detection=NAME,
-        cause=json.dumps(["uid", uid] if uid else ["request", event.name, *request_of(event)]),
-        title=f"Certificate request {event.name} approved{named}",
+        cause=json.dumps(cause),
+        title=f"Certificate request {event.name} approved{named}{doubt(event)}",
         event=event,
         name=event.name,
         uid=uid,
+        recurring=event.succeeded is None,
     )
 
 

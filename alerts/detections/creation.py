@@ -11,13 +11,13 @@ from alerts.detections.writes import about, by_itself, created, day_of, manifest
 def creations(
     event: Event, kind: str, detection: str, *, given: Callable[[Manifest | None], str] | None = None
 ) -> Iterator[Finding]:
-    """Yield a finding where the event creates an object of that kind, or attempts to; a rehearsal is neither.
+    """Yield a finding where the event creates an object of that kind, may have, or attempts to; a rehearsal does not.
 
     `given` returns what the object gives to whom, for the title. What the API server makes by itself is nothing to
     find, and what the escalation check refused is another detection's.
     """
     what = named(kind, event.namespace, event.name)
-    if created(event):
+    if created(event) or (event.verb == "create" and event.succeeded is None):
         if not by_itself(event, kind, event.name):
             manifest = manifest_of(event, kind)
             uid = uid_of(manifest) if event.response is not None else ""
@@ -28,18 +28,20 @@ def creations(
             yield about(event, kind, detection, cause, title, uid=uid)
     elif _attempted(event) and not escalation_refused.refused(event):
         cause = ["attempt", event.actor, event.namespace, event.name, day_of(event)]
-        title, forbidden = f"Attempt to create {what}", event.code == 403
         # What was to be created is not logged where the authorizer forbids it.
-        yield about(event, kind, detection, cause, title, attempted=True, repetitive=forbidden)
+        title = f"Attempt to create {what}"
+        yield about(event, kind, detection, cause, title, attempted=True, repetitive=True)
 
 
 def _attempted(event: Event) -> bool:
-    """Tell whether it was refused, or ended in a way that leaves open whether the object was made."""
-    if event.verb == "create":
-        # Neither invalid (422, 400) nor there already (409): the former is no object, the latter no creation.
-        return event.succeeded is None or event.code == 403 or (event.code or 0) >= 500
-    if event.verb not in {"patch", "update"} or event.code != 403:
+    """Tell whether it was refused.
+
+    Neither invalid (422, 400) nor there already (409): the former is no object, the latter no creation.
+    """
+    if event.code != 403 or event.verb not in {"create", "patch", "update"}:
         return False
+    if event.verb == "create":
+        return True
     # What withAuthorization answers (pkg/endpoints/handlers/update.go of k8s.io/apiserver) where an apply or a PUT
     # would have created the object. Names in the message are quoted (%q), so they cannot bring these words about.
     message = event.response_status.message if event.response_status else ""

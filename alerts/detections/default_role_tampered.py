@@ -1,19 +1,21 @@
-"""A role or binding that Kubernetes ships was changed or deleted.
+"""A role or binding that Kubernetes ships was changed or deleted, by itself or among many.
 
 The API server adds what is missing at its next start and never takes away what somebody added, so such a change stays
 (EnsureRBACPolicy; `RemoveExtraPermissions` is false there). ATT&CK: T1098.006, Additional Container Cluster Roles.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from alerts import rbac
 from alerts.audit.event import Event
+from alerts.detections.deletion import deletions
 from alerts.detections.detection import Finding, Known, Manifest
 from alerts.detections.writes import (
     ROLES,
     about,
     by_itself,
-    change_cause,
+    change,
     changed,
     echoes,
     is_default,
@@ -32,22 +34,30 @@ TECHNIQUES = ("T1098.006",)
 def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding where a default role or binding was changed in what it grants, or deleted."""
     kind = kind_of(event)
-    if not kind or event.verb not in {"update", "patch", "delete"}:
+    if not kind:
+        return
+    yield from _deleted(event, kind, known)
+    if event.verb not in {"update", "patch"}:
         return
     after = manifest_of(event, kind)
     before = known.before(event, kind, after)
-    what = named(kind, event.namespace, event.name)
-    if deleted(event, kind, before):
-        doubt = "" if event.dry_run is False else ", or rehearsed: the log does not tell"
-        uid = uid_of(before)
-        yield about(event, kind, NAME, ["deleted", *request_of(event)], f"Default {what} deleted{doubt}", uid=uid)
-    elif how := tampered(event, kind, before, after):
-        yield about(event, kind, NAME, change_cause(event, kind, after), f"Default {what} {how}", uid=uid_of(after))
+    if how := tampered(event, kind, before, after):
+        title = f"Default {named(kind, event.namespace, event.name)} {how}"
+        yield change(event, kind, NAME, after, title)
 
 
-def deleted(event: Event, kind: str, before: Manifest | None) -> bool:
-    """Tell whether a default role or binding was deleted."""
-    return event.verb == "delete" and event.succeeded is True and is_default(kind, event.name, before)
+def _deleted(event: Event, kind: str, known: Known) -> Iterator[Finding]:
+    for gone in deletions(event, kind, known):
+        if is_default(kind, gone.name, gone.before):
+            cause = ["deleted", *request_of(event)]
+            if event.verb == "deletecollection":
+                cause += [gone.namespace, gone.name]
+            title = f"Default {named(kind, gone.namespace, gone.name)} deleted"
+            finding = about(event, kind, NAME, cause, title, uid=gone.uid or uid_of(gone.before))
+            yield replace(finding, namespace=gone.namespace, name=gone.name)
+        elif not gone.name and kind == "ClusterRoleBinding":
+            # Bindings of one's own that are gone are nothing, and nobody can tell that it was only those.
+            yield about(event, kind, NAME, ["all", *request_of(event)], f"{kind}s deleted, all at once")
 
 
 def tampered(event: Event, kind: str, before: Manifest | None, after: Manifest | None) -> str:

@@ -16,7 +16,7 @@ class Finding:
 
     `cause` is what makes it that thing and no other: the same cause found again, in a repeated event or in another
     envelope, is the same finding. `kind` is that of the object it is about, "" for none; the object's name and uid are
-    "" where they are unknown. `attempted` tells that it was refused, or that nobody knows whether it was carried out.
+    "" where they are unknown. `attempted` tells that it was refused; what may have been carried out is no attempt.
     `by` is who did it, where no event says so. `recurring` tells that the same cause found in something new needs a
     person again, who may have closed its alert. `repetitive` tells that of more events with the same cause nobody would
     learn more: of a batch's the first one is kept.

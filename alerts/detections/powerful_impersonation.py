@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from alerts.audit.event import FINAL_STAGES, WRITES, Event
+from alerts.audit.event import FINAL_STAGES, LONG_RUNNING, WRITES, Event
 from alerts.audit.reason import unquoted
 from alerts.detections.detection import Finding, Known
 from alerts.detections.identity import Identity
@@ -19,8 +19,18 @@ from alerts.rbac.subjects import AUTHENTICATED, MASTERS
 NAME = "powerful_impersonation"
 TECHNIQUES = ("T1134", "T1078")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
-# Kubernetes' own, and OpenShift's administrator.
-_ALWAYS = frozenset({"system:admin", "system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"})
+# Kubernetes' own, OpenShift's administrators, and those of kubeadm (cmd/kubeadm/app/constants).
+_ALWAYS = frozenset(
+    {
+        "system:admin",
+        "system:apiserver",
+        "system:kube-controller-manager",
+        "system:kube-scheduler",
+        "kubernetes-admin",
+        "kubernetes-super-admin",
+    }
+)
+_ALWAYS_GROUPS = ("kubeadm:cluster-admins", "system:cluster-admins")
 # What the impersonation filter answers (pkg/endpoints/filters/impersonation of k8s.io/apiserver).
 _REFUSED = re.compile(
     rf'(users|groups|serviceaccounts)(?:\.authentication\.k8s\.io)? ({_QUOTED}) is forbidden: User {_QUOTED} cannot '
@@ -35,8 +45,11 @@ _REFUSED_TO_ACT = re.compile(
 
 
 def examine(event: Event, known: Known) -> Iterator[Finding]:
-    """Yield a finding where a powerful identity was impersonated, or somebody tried to. Those of a day are one."""
-    if event.stage not in FINAL_STAGES:
+    """Yield a finding where a powerful identity was impersonated, or somebody tried to. Those of a day are one.
+
+    A watch or a shell that has begun is found then: it may last for hours.
+    """
+    if event.stage not in FINAL_STAGES and event.stage != LONG_RUNNING:
         return
     assumed = identity(event)
     if assumed is not None and not _is_oneself(assumed, event) and _powerful(assumed, known):
@@ -85,6 +98,6 @@ def _is_oneself(assumed: Identity, event: Event) -> bool:
 
 def _powerful(assumed: Identity, known: Known) -> bool:
     """Tell whether it is one that may do something grave, as far as the cluster is known, or by its name always may."""
-    if assumed.unlimited or assumed.subject.username in _ALWAYS or assumed.subject.namespace == "kube-system":
+    if assumed.subject.username in _ALWAYS or assumed.subject.namespace == "kube-system":
         return True
-    return assumed.powerful(known.access())
+    return any(map(assumed.is_in, _ALWAYS_GROUPS)) or assumed.powerful(known.access())

@@ -12,16 +12,14 @@ from alerts.detections import default_role_tampered
 from alerts.detections.detection import Finding, Known
 from alerts.detections.role_widened import widens
 from alerts.detections.writes import (
-    about,
     by_itself,
-    change_cause,
+    change,
     changed,
     echoes,
     kind_of,
     labels_of,
     manifest_of,
     named,
-    uid_of,
 )
 
 NAME = "role_aggregated"
@@ -44,7 +42,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     if fed:
         more = f" and {len(fed) - _SHOWN} more" if len(fed) > _SHOWN else ""
         title = f"{named('ClusterRole', '', event.name)} added to {', '.join(fed[:_SHOWN])}{more}"
-        yield about(event, "ClusterRole", NAME, change_cause(event, "ClusterRole", after), title, uid=uid_of(after))
+        yield change(event, "ClusterRole", NAME, after, title)
 
 
 def feeds(name: str, before: Mapping[str, str], after: Mapping[str, str], known: Known) -> list[str]:

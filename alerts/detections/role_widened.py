@@ -14,15 +14,13 @@ from alerts.detections import default_role_tampered
 from alerts.detections.detection import Finding, Known, Manifest
 from alerts.detections.writes import (
     ROLES,
-    about,
     by_itself,
-    change_cause,
+    change,
     changed,
     echoes,
     kind_of,
     manifest_of,
     named,
-    uid_of,
 )
 
 NAME = "role_widened"
@@ -41,7 +39,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     ending = _ending(before, after)
     if ending:
         title = f"{named(kind, event.namespace, event.name)} {ending}"
-        yield about(event, kind, NAME, change_cause(event, kind, after), title, uid=uid_of(after))
+        yield change(event, kind, NAME, after, title)
 
 
 def _ending(before: Manifest | None, after: Manifest | None) -> str:

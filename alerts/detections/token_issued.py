@@ -1,7 +1,10 @@
 """Somebody had a token made for another's service account: by TokenRequest, or by a Secret of the old kind.
 
 Such a token cannot be recalled. Kubelets ask for the tokens of the pods they run, controllers for their own: that is
-how a cluster works, and no finding. ATT&CK: T1528, Steal Application Access Token; T1552.007, Container API.
+how a cluster works, and no finding. A Secret of the old kind is seen only where the log holds the bodies of Secrets,
+which it should not: at level Metadata nothing tells it from any other Secret, but that the token controller of
+kube-controller-manager updates it a moment later, and that does not say whose token it holds.
+ATT&CK: T1528, Steal Application Access Token; T1552.007, Container API.
 """
 
 import json
@@ -10,7 +13,7 @@ from collections.abc import Iterator
 from alerts.audit.event import FINAL_STAGES, Event, metadata_of
 from alerts.detections.detection import Finding, Known
 from alerts.detections.identity import Identity, is_node
-from alerts.detections.writes import CONTROLLER_MANAGER, created, day_of, from_loopback
+from alerts.detections.writes import CONTROLLER_MANAGER, created, day_of, doubt, from_loopback
 from alerts.rbac import Subject, default_roles
 from alerts.rbac.subjects import MASTERS
 
@@ -34,23 +37,21 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
     holder = identity(event)
     if holder is None or event.stage not in FINAL_STAGES or event.dry_run or _ordinary(event, holder):
         return
-    done = created(event)
-    if not done and event.succeeded is not None and event.code != 403 and (event.code or 0) < 500:
+    done, uncertain = created(event), event.succeeded is None
+    if not (done or uncertain or event.code == 403):
         return
     by = event.impersonated_user.username if event.impersonated_user else ""
     whose = f"{holder.subject.namespace}/{holder.subject.name}"
-    cause = ["made" if done else "attempt", event.actor, by, whose, day_of(event)]
-    title = (
-        f"Token issued for service account {whose}" if done else f"Attempt to get a token of service account {whose}"
-    )
+    cause = ["uncertain" if uncertain else "made" if done else "attempt", event.actor, by, whose, day_of(event)]
+    made = f"Token issued for service account {whose}{doubt(event)}"
     yield Finding(
         detection=NAME,
         cause=json.dumps(cause),
-        title=title,
+        title=made if done or uncertain else f"Attempt to get a token of service account {whose}",
         event=event,
         namespace=holder.subject.namespace,
         name=holder.subject.name,
-        attempted=not done,
+        attempted=event.code == 403,
         repetitive=event.code == 403,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts import rbac
-from alerts.audit.event import FINAL_STAGES, RBAC_GROUP, Event, metadata_of
+from alerts.audit.event import DELETIONS, FINAL_STAGES, RBAC_GROUP, Event, metadata_of
 from alerts.audit.remembered import remembered
 from alerts.detections.detection import Finding, Manifest
 
@@ -48,8 +48,8 @@ def created(event: Event) -> bool:
 
 
 def changed(event: Event) -> bool:
-    """Tell whether it changed an object that was there."""
-    return event.verb in {"patch", "update"} and event.succeeded is True and event.code != 201
+    """Tell whether it changed an object that was there, or may have."""
+    return event.verb in {"patch", "update"} and event.succeeded is not False and event.code != 201
 
 
 def manifest_of(event: Event, kind: str) -> Manifest | None:
@@ -207,12 +207,22 @@ def about(
     uid: str = "",
     attempted: bool = False,
     repetitive: bool = False,
+    recurring: bool = False,
 ) -> Finding:
-    """Return a finding about the object that the event is about."""
+    """Return a finding about the object that the event is about.
+
+    What an actor may have done to an object on a day, and nobody knows, is one: clients try again where an API server
+    answers that it failed.
+    """
+    if event.succeeded is None:
+        deed = "deleted" if event.verb in DELETIONS else "written"
+        cause = ["uncertain", deed, kind, event.namespace, event.name, event.actor, day_of(event)]
+        # What was sent may name any uid.
+        uid, recurring = "", True
     return Finding(
         detection=detection,
         cause=json.dumps(cause),
-        title=title[:1].upper() + title[1:],
+        title=title[:1].upper() + title[1:] + doubt(event),
         event=event,
         kind=kind,
         namespace=event.namespace,
@@ -220,12 +230,28 @@ def about(
         uid=uid,
         attempted=attempted,
         repetitive=repetitive,
+        recurring=recurring,
     )
 
 
-def change_cause(event: Event, kind: str, after: Manifest | None) -> list[str]:
-    """Return what makes a change that one: the version it made, or where that was not recorded the actor's day."""
+def change(event: Event, kind: str, detection: str, after: Manifest | None, title: str) -> Finding:
+    """Return a finding about a change that left the object as `after`.
+
+    It is the version that it made. Where that was not recorded an actor's changes of a day are one, and each of them
+    may be another than the one that somebody looked into.
+    """
     uid, version = uid_of(after), version_of(after)
-    if uid and version:
-        return ["version", uid, version]
-    return ["unrecorded", kind, event.namespace, event.name, event.actor, day_of(event)]
+    exact = bool(uid and version)
+    unrecorded = ["unrecorded", kind, event.namespace, event.name, event.actor, day_of(event)]
+    cause = ["version", uid, version] if exact else unrecorded
+    return about(event, kind, detection, cause, title, uid=uid, recurring=not exact)
+
+
+def doubt(event: Event) -> str:
+    """Return how a title ends where the log does not tell whether it was done, or a deletion from its rehearsal."""
+    if event.succeeded is None:
+        answered = f"the API server answered {event.code}" if event.code is not None else "the log does not tell"
+        return f", if that was carried out: {answered}"
+    if event.verb in DELETIONS and event.dry_run is None:
+        return ", or rehearsed: the log does not tell"
+    return ""

@@ -52,9 +52,9 @@ def open_alert(
     if not new:
         more = add_event(alert, row) if row is not None else _happened(alert, happened_at)
         _retitle(alert, storable(finding.title))
-        if more and finding.recurring and not alert.is_open():
+        again = workflow.reinstate(alert, reason="What was there before is known better now.")
+        if more and finding.recurring and not (again or alert.is_open()):
             workflow.reopen(alert, by=None, version=alert.version, reason="It happened again.")
-        workflow.reinstate(alert, reason="What was there before is known better now.")
         return alert, False
     _begin([(alert, row)])
     return alert, True

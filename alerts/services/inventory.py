@@ -48,12 +48,15 @@ def record(held: Holding, event: Event, row: AuditEvent) -> AccessVersion | None
     """Write down what an event says became of a role or binding, and return that version, stored or held to be.
 
     None where it changed nothing: another kind of object, a refusal, a rehearsal, or a deletion of many objects that
-    does not say which. Belongs into the transaction that records the event and holds what it changed.
+    does not say which. Where nobody knows whether it was carried out, the version is one of which nothing is known.
+    Belongs into the transaction that records the event and holds what it changed.
     """
     version = None
     for name, manifest in _changed(event).items():
         named = held[name]
-        if event.verb == "deletecollection":
+        if event.succeeded is None:
+            version = _unknown(held, named, row)
+        elif event.verb == "deletecollection":
             version = _deleted(held, named, manifest, row)
         elif event.verb == "delete":
             version = _deletion(held, named, event, row)
@@ -65,9 +68,9 @@ def record(held: Holding, event: Event, row: AuditEvent) -> AccessVersion | None
 
 
 def _changed(event: Event) -> dict[Name, Any]:
-    """Return the roles or bindings that an event changed, each as the answer has it, None where it has not."""
+    """Return the roles or bindings that an event changed, or may have, each as the answer has it or as None."""
     kind = KINDS.get(event.resource)
-    if kind is None or not event.writes_rbac or event.succeeded is not True or event.dry_run:
+    if kind is None or not event.writes_rbac or event.succeeded is False or event.dry_run:
         return {}
     if event.verb == "deletecollection":
         # The items of a list leave out their kind.

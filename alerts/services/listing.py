@@ -22,6 +22,7 @@ _LISTING = AccessVersion.Source.LISTING
 _NAME = ("object__kind", "object__namespace", "object__name")
 # Objects recorded in one transaction: meanwhile nobody else records anything of them, or on SQLite anything at all.
 _AT_ONCE = 500
+_HOLDS = timedelta(seconds=60)
 
 
 def listable() -> QuerySet[Cluster]:
@@ -32,6 +33,16 @@ def listable() -> QuerySet[Cluster]:
 def never_listed() -> QuerySet[Cluster]:
     """Return the clusters that Rolecall may list and never tried to."""
     return listable().filter(inventory_at=None, inventory_error="")
+
+
+def renew(cluster: Cluster) -> str:
+    """List the live cluster where that was not just done; return why it could not be asked, or ""."""
+    if not cluster.api_address or not cluster.readable:
+        return ""
+    fresh = cluster.inventory_at is not None and timezone.now() - cluster.inventory_at < _HOLDS
+    if fresh and not cluster.inventory_error:
+        return ""
+    return "" if refresh(cluster) else cluster.inventory_error
 
 
 def refresh(cluster: Cluster) -> bool:

@@ -136,7 +136,7 @@ def standing_of(version: AccessVersion) -> Standing:
 
 def _explanation(version: AccessVersion, before: AccessVersion | None, around: _Surroundings) -> str:
     """Return what explains the version, or "" for nothing."""
-    if _told_of(version, unaudited_change.deed(standing(before), standing_of(version))):
+    if _told_of(version, unaudited_change.deed(standing(before), standing_of(version))) or _never_was(version, before):
         return _Explanation.EVENT
     after = version.manifest
     if version.deletion or after is None:
@@ -172,8 +172,8 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
     events = AuditEvent.objects.filter(
         window,
         Q(name=named.name) | unnamed,
-        ~Q(level="RequestResponse") | Q(incomplete=True),
-        Q(code__isnull=True) | Q(code__lt=400),
+        ~Q(level="RequestResponse") | Q(incomplete=True) | _uncertain(),
+        Q(code__lt=400) | _uncertain(),
         cluster=named.cluster,
         group=RBAC_GROUP,
         resource=_RESOURCES[named.kind],
@@ -182,6 +182,20 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
         verb__in=_VERBS[deed],
     )
     return events.exclude(dry_run=True).exists()
+
+
+def _never_was(version: AccessVersion, before: AccessVersion | None) -> bool:
+    """Tell whether nothing proves that what is missing was ever there: requests to write it may all have failed."""
+    if not version.deletion or (before is not None and not before.deletion):
+        return False
+    written = version.object.versions.filter(at__lt=version.at)
+    written = written.filter(at__gt=before.at) if before is not None else written
+    return written.filter(_uncertain("event__")).exists() and not written.exclude(_uncertain("event__")).exists()
+
+
+def _uncertain(of: str = "") -> Q:
+    """Return the condition that nobody knows whether a kept event was carried out, as Event.succeeded has it."""
+    return Q(**{f"{of}code__isnull": True}) | Q(**{f"{of}code__gte": 500}) | Q(**{f"{of}stage": "Panic"})
 
 
 def _note_late_events(cluster: Cluster) -> None:

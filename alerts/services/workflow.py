@@ -173,16 +173,17 @@ def withdraw(alert: Alert, *, reason: str) -> None:
         Activity.objects.record("doubted", f"would have withdrawn it: {reason}", by=None, alert=fresh)
 
 
-def reinstate(alert: Alert, *, reason: str) -> None:
-    """Open an alert again that was withdrawn, as new as it was. Any other stays as it is."""
+def reinstate(alert: Alert, *, reason: str) -> bool:
+    """Open an alert again that was withdrawn, as new as it was, and tell whether it was. Any other stays as it is."""
     if alert.is_open():
-        return
+        return False
     ended = alert.activities.filter(kind__in=["closed", "withdrawn"]).order_by("-pk").first()
     if ended is None or ended.kind != "withdrawn":
-        return
+        return False
     with _changing(alert, version=alert.version) as fresh:
         fresh.status, fresh.verdict, fresh.closed_at = Status.NEW, "", None
         Activity.objects.record("reopened", f"reopened it: {reason}", by=None, alert=fresh)
+    return True
 
 
 def write_note(alert: Alert, text: str, *, by: User, step_key: str = "") -> Note:

@@ -16,9 +16,11 @@ from alerts.audit.event import Event
 from tests.cluster.control_plane import plane
 from tests.cluster.control_plane.plane import ControlPlane
 from tests.cluster.scenarios import ROLES, role
+from tests.unit.detections.test_certificate_approved import CLIENT, signing_request
 
 pytestmark = pytest.mark.control_plane
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PASSWORD = base64.b64encode(b"hunter2").decode()
 
 
@@ -46,6 +48,9 @@ def events(running: ControlPlane, last: str) -> list[Event]:
 def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
     secret = {"metadata": {"name": "db"}, "data": {"password": PASSWORD}}
     event = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "x"}
+    spec = {"request": signing_request(group="ops"), "signerName": CLIENT, "usages": ["client auth"]}
+    request = {"metadata": {"name": "mine"}, "spec": spec}
+    approved = {"type": "Approved", "status": "True", "reason": "x", "message": "x"}
     lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
     with plane.start(audit_policy=Path(audit.__file__).with_name("policy.yaml"), controllers=False) as running:
         wait_for_namespace(running)
@@ -58,6 +63,8 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
         assert ask(running, "DELETE", "/api/v1/namespaces/default/events/e") == 200
         assert ask(running, "GET", "/version") == 200
         assert ask(running, "POST", REVIEWS, {"spec": {"nonResourceAttributes": {"verb": "get", "path": "/"}}}) == 201
+        assert ask(running, "POST", REQUESTS, request) == 201
+        assert ask(running, "PUT", f"{REQUESTS}/mine/approval", request | {"status": {"conditions": [approved]}}) == 200
         assert ask(running, "DELETE", f"{ROLES}/recorded") == 200
         found = events(running, f"{ROLES}/recorded")
         raw = running.audit_log.read_text()
@@ -70,6 +77,8 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
         ("delete", "events", "Metadata"),
         # Our canary: without its event nobody could tell silence from peace.
         ("create", "selfsubjectaccessreviews", "Metadata"),
+        ("create", "certificatesigningrequests", "RequestResponse"),
+        ("update", "certificatesigningrequests", "RequestResponse"),
         ("delete", "clusterroles", "RequestResponse"),
     ]
     assert {each.stage for each in found} == {"ResponseComplete"}
@@ -78,6 +87,7 @@ def test_a_real_api_server_accepts_it_and_records_what_is_needed() -> None:
     findings = [finding for each in found for finding in detections.examine(each)]
     assert [(finding.title, bool(finding.uid)) for finding in findings] == [
         ("ClusterRole recorded created", True),
+        ("Certificate request mine approved: user eve in ops", True),
         ("ClusterRole recorded deleted", True),
     ]
 

@@ -163,6 +163,29 @@ def test_a_collection_is_found_role_by_role(api_server: APIServer) -> None:
     assert gone == [("role_deleted", f"ClusterRole {name} deleted") for name in ("heap-a", "heap-b")]
 
 
+@pytest.mark.parametrize("selector", ["", "labelSelector=told&"], ids=["one", "a collection"])
+def test_a_deletion_with_a_body_is_carried_out_whatever_its_address_says(api_server: APIServer, selector: str) -> None:
+    path = f"{ROLES}/told"
+    deleted = f"{ROLES}?{selector}dryRun=All" if selector else f"{path}?dryRun=All"
+    api_server.ask("POST", ROLES, role("told", GET_PODS, labels={"told": "yes"}))
+    assert found(api_server, 200, "DELETE", deleted) == []
+    assert api_server.ask("GET", path)[0] == 200
+    options = {"kind": "DeleteOptions", "apiVersion": "v1"}
+    assert found(api_server, 200, "DELETE", deleted, options) == [("role_deleted", "ClusterRole told deleted")]
+    assert api_server.ask("GET", path)[0] == 404
+
+
+def test_a_default_binding_deleted_among_many_is_found(api_server: APIServer) -> None:
+    path = f"{BINDINGS}/shipped"
+    labels = {"kubernetes.io/bootstrapping": "rbac-defaults", "shipped": "yes"}
+    api_server.ask(
+        "POST", BINDINGS, binding("shipped", "view", user("eve")) | {"metadata": {"name": "shipped", "labels": labels}}
+    )
+    gone = found(api_server, 200, "DELETE", f"{BINDINGS}?labelSelector=shipped")
+    assert gone == [("default_role_tampered", "Default ClusterRoleBinding shipped deleted")]
+    assert api_server.ask("GET", path)[0] == 404
+
+
 def test_a_binding_is_made_and_changed(api_server: APIServer) -> None:
     anybody = user("system:anonymous")
     made = found(api_server, 201, "POST", BINDINGS, binding("gate", "view", anybody))

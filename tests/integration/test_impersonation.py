@@ -3,9 +3,12 @@
 from typing import Any
 from unittest import mock
 
+from django.utils import timezone
+
 from alerts.models import Alert, Cluster
 from alerts.rbac import Access
 from tests.integration.examining import take_in
+from tests.recorded import gathered
 from tests.unit.audit.events import event_list, reading
 
 MASTERS = {"username": "admin", "groups": ["system:masters"]}
@@ -52,3 +55,28 @@ def test_whether_somebody_is_powerful_is_worked_out_once(cluster: Cluster) -> No
         take_in(cluster, event_list(*events[5:]))
     assert worked_out.call_count == 2
     assert not Alert.objects.exists()
+
+
+def test_a_shell_in_a_name_is_told_when_it_begins_and_once(cluster: Cluster) -> None:
+    shell = {"verb": "create", "objectRef": POD | {"subresource": "exec"}, "responseStatus": {"code": 101}}
+    take_in(cluster, event_list(acting(5, stage="ResponseStarted", **shell)))
+    alert = Alert.objects.get()
+    assert gathered(alert).evidence["use"]["permitted"] == 1
+    take_in(cluster, event_list(acting(5, **shell)))
+    assert Alert.objects.get() == alert
+    assert gathered(alert).evidence["use"]["permitted"] == 1
+
+
+def test_of_a_watch_in_a_name_a_batch_keeps_one_stage(cluster: Cluster) -> None:
+    watch = {"verb": "watch", "requestURI": "/api/v1/secrets?watch=true"}
+    take_in(cluster, event_list(acting(5, stage="ResponseStarted", **watch), acting(5, **watch)))
+    assert [row.stage for row in cluster.audit_events.all()] == ["ResponseStarted"]
+
+
+def test_a_node_is_weighed_by_what_the_node_authorizer_lets_it_do(cluster: Cluster) -> None:
+    Cluster.objects.update(inventory_at=timezone.now())
+    node = {"username": "system:node:worker-1", "groups": ["system:nodes", "system:authenticated"]}
+    take_in(cluster, event_list(acting(5, impersonatedUser=node)))
+    alert = gathered(Alert.objects.get())
+    assert alert.severity == "medium"
+    assert ["the Node authorizer keeps it to what runs on the node", "× 0.5"] in alert.factors

@@ -167,3 +167,17 @@ def test_every_recorded_write_becomes_a_version_once(cluster: Cluster) -> None:
     assert Batch.objects.filter(state="done").count() == 6
     assert len(written) > 20
     assert AccessVersion.objects.filter(manifest__isnull=False).count() == len(written)
+
+
+FAILED: dict[str, Any] = {"responseStatus": {"code": 504}, "responseObject": {"kind": "Status", "metadata": {}}}
+
+
+@pytest.mark.parametrize("verb", ["patch", "update", "delete"])
+def test_what_became_of_a_role_that_a_failed_request_may_have_written_is_unknown(cluster: Cluster, verb: str) -> None:
+    sent = role() | {"rules": MORE}
+    take_in(cluster, creation(**at(1)), change(2, "", verb=verb, requestObject=sent, **FAILED))
+    assert history() == [(UID, "4711", False), ("", "", False)]
+    version = reader().latest()
+    assert version is not None
+    assert version.manifest is None
+    assert inventory.access(cluster).rules(RoleRef("ClusterRole", "reader")).manifest() == RULES

@@ -120,13 +120,13 @@ def reference_of(call: Call, kind: Kind) -> ObjectReference:
 
 
 def delete_options(call: Call) -> Manifest:
-    """Return the DeleteOptions of a request: its body, or what the query says.
+    """Return the DeleteOptions of a request: its body, or where it has none what the query says.
 
     Raises Refusal (422) for a dry run of another kind than All.
     """
     options: Manifest = call.body if isinstance(call.body, dict) else {}
-    if "dryRun" in call.info.query and "dryRun" not in options:
-        options = options | {"dryRun": [call.info.query["dryRun"]]}
+    if "dryRun" in call.info.query and call.body is None:
+        options = {"dryRun": [call.info.query["dryRun"]]}
     if options.get("dryRun") not in (None, [], ["All"]):
         shown = " ".join(status.go_quote(str(word)) for word in options["dryRun"])
         why = f'Unsupported value: [{shown}]: supported values: "All"'

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, cached_property
 from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 
 from alerts import detections, rbac
 from alerts.audit.event import Event, metadata_of
 from alerts.audit.visible import storable
+from alerts.detections import powerful_impersonation
+from alerts.detections.writes import doubt
 from alerts.models import AccessObject, AccessVersion, Alert, AuditEvent, Cluster, KnownActor
 from alerts.services import evidence, inventory, known_actors, listing
 from alerts.services.investigation.acts import who
@@ -22,7 +23,6 @@ from alerts.services.kept import event_of
 # Through a group anybody may use the role; of those found doing so, these many are followed.
 FOLLOWED = 20
 HOLDERS = 100
-_LISTING_HOLDS = timedelta(seconds=60)
 _BINDINGS = (AccessObject.Kind.CLUSTER_ROLE_BINDING, AccessObject.Kind.ROLE_BINDING)
 # What these find is that something is gone: it is looked at as it last stood.
 _GONE = frozenset({"role_deleted", "default_role_tampered"})
@@ -47,7 +47,7 @@ class Case:
         self.alert = alert
         self.cluster: Cluster = alert.cluster
         self.history = History(alert)
-        self.problem = _refreshed(self.cluster)
+        self.problem = listing.renew(self.cluster)
         self.opening: AuditEvent | None = alert.events.order_by("at", "pk").first()
 
     @cached_property
@@ -87,6 +87,15 @@ class Case:
             return None
         return known_actors.recognise(self.cluster, self.opening)
 
+    @property
+    def doubt(self) -> str:
+        """How a sentence ends that tells what was done, where nobody knows whether it was; "" where it is known.
+
+        Whom somebody impersonated is known whatever came of it.
+        """
+        event = event_of(self.opening) if self.opening and not self.alert.attempted else None
+        return doubt(event) if event and self.alert.detection != powerful_impersonation.NAME else ""
+
     @cached_property
     def version(self) -> AccessVersion | None:
         """The newest of the role's versions since the alert that say what it was; None where there is none."""
@@ -102,12 +111,18 @@ class Case:
     def manifest(self) -> dict[str, Any] | None:
         """The role as last seen since the alert, or as somebody tried to make it; None where nobody recorded it."""
         if self.alert.attempted:
-            wanted = self.opening.body.get("requestObject") if self.opening else None
-            # Of a patch only the rules or subjects that it sets are known.
-            return wanted if isinstance(wanted, dict) and (metadata_of(wanted) or "rules" in wanted) else None
+            return self._wanted
         if self.version is not None:
             return self.version.manifest
-        return self.before if self.alert.detection in _GONE or self._unchanged else None
+        if self.alert.detection in _GONE or self._unchanged:
+            return self.before
+        return self._wanted if self.doubt else None
+
+    @property
+    def _wanted(self) -> dict[str, Any] | None:
+        """The role as the request would have it; of a patch only the rules or subjects that it sets are known."""
+        wanted = self.opening.body.get("requestObject") if self.opening else None
+        return wanted if isinstance(wanted, dict) and (metadata_of(wanted) or "rules" in wanted) else None
 
     @cached_property
     def before(self) -> dict[str, Any] | None:
@@ -282,16 +297,6 @@ class Case:
 def _aggregated() -> dict[rbac.RoleRef, rbac.Role]:
     """Return the aggregated roles that Kubernetes ships."""
     return {role.ref: role for role in rbac.default_roles().values() if role.selectors is not None}
-
-
-def _refreshed(cluster: Cluster) -> str:
-    """List the live cluster where that was not just done; return why it could not be asked, or ""."""
-    if not cluster.api_address or not cluster.readable:
-        return ""
-    fresh = cluster.inventory_at is not None and timezone.now() - cluster.inventory_at < _LISTING_HOLDS
-    if fresh and not cluster.inventory_error:
-        return ""
-    return "" if listing.refresh(cluster) else cluster.inventory_error
 
 
 def readable(cluster: Cluster) -> bool:

@@ -1,6 +1,7 @@
 """What an alert is about in words: the part of its story between who did it and what came of it."""
 
 from alerts import rbac
+from alerts.audit.event import DELETIONS
 from alerts.detections import many_attempts
 from alerts.services.attempts import OF_THEIR_OWN
 from alerts.services.investigation.acts import Parts
@@ -28,7 +29,7 @@ def refusal(case: Case) -> Parts:
     row = case.opening
     if case.alert.detection == many_attempts.NAME:
         return [["", ", and the API server refused all of them. The first have alerts of their own."]]
-    if row is None or row.code is None or row.code >= 500:
+    if row is None:
         return [["", ", and whether that succeeded is unknown."]]
     return [["", ", and the API server refused it: "], ["", f"{_why(case)}."]]
 
@@ -72,7 +73,7 @@ def _lead(case: Case) -> Parts:
         "role_deleted": "deleted ",
     }
     if about == "default_role_tampered":
-        gone = case.opening is not None and case.opening.verb == "delete"
+        gone = case.opening is not None and case.opening.verb in DELETIONS
         return [["", "deleted " if gone else "changed "], *named, ["", ", a default of Kubernetes"]]
     return [["", verbs.get(about, "wrote ")], *named]
 

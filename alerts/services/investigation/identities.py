@@ -2,6 +2,7 @@
 
 from alerts import rbac
 from alerts.detections import Identity
+from alerts.detections.identity import node_rules
 from alerts.rbac.subjects import MASTERS
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.scoring import Risk
@@ -10,6 +11,7 @@ _UNKNOWN = 50
 _NOTHING = 5
 _REFUSED = 0.5
 _KNOWN_BEFORE = 0.3
+_NODE = 0.5
 # Nobody can recall it while it lasts.
 _LASTING = 10
 
@@ -44,7 +46,9 @@ def _worst(case: Case, identity: Identity) -> Risk:
 def _of(scope: str, rules: rbac.RuleSet) -> Risk:
     assessment = rbac.assess(rules, scope=scope)
     factors = [(each.label, each.effect) for each in assessment.factors if not each.label.startswith("as if bound")]
-    return Risk(assessment.score, assessment.severity, tuple(factors), assessment)
+    found = Risk(assessment.score, assessment.severity, tuple(factors), assessment)
+    kept = rules == node_rules()
+    return found.times(_NODE, "the Node authorizer keeps it to what runs on the node") if kept else found
 
 
 def _held_already(case: Case, identity: Identity) -> bool:

@@ -17,6 +17,8 @@ _ACTS = 3
 def tell(case: Case, creator: dict[str, Any], permissions: Permissions, use: Use) -> Parts:
     """Return the story as pairs of emphasis ("", "strong" or "code") and text."""
     story = [*_actor(case, creator), *deeds.deed(case, permissions)]
+    if case.doubt:
+        story.append(["", case.doubt])
     if case.alert.attempted:
         story += deeds.refusal(case)
     else:

@@ -11,6 +11,8 @@ from pytest_django import Settings
 from alerts.models import Activity, Cluster
 from tests.cluster.control_plane.certificates import Authority
 
+CERTIFICATE_REQUESTS = ["certificatesigningrequests", "certificatesigningrequests/approval"]
+
 
 def add_cluster(name: str = "prod-eu", *options: str) -> str:
     out = io.StringIO()
@@ -53,13 +55,14 @@ def test_the_kubeconfig_is_one_that_an_api_server_reads() -> None:
     )
 
 
-def test_the_policy_keeps_bodies_of_roles_and_bindings_and_of_nothing_else() -> None:
+def test_the_policy_keeps_bodies_of_roles_bindings_and_certificate_requests_and_of_nothing_else() -> None:
     policy = yaml.safe_load(as_json()["audit_policy"])
     assert policy["omitStages"] == ["RequestReceived"]
     assert policy["omitManagedFields"] is True
     whole = [rule for rule in policy["rules"] if rule["level"] not in {"None", "Metadata"}]
     assert [(rule["level"], rule["resources"]) for rule in whole] == [
-        ("RequestResponse", [{"group": "rbac.authorization.k8s.io"}])
+        ("RequestResponse", [{"group": "rbac.authorization.k8s.io"}]),
+        ("RequestResponse", [{"group": "certificates.k8s.io", "resources": CERTIFICATE_REQUESTS}]),
     ]
     assert policy["rules"][-1] == {"level": "Metadata"}
 

@@ -126,6 +126,42 @@ def test_an_event_without_bodies_explains_what_it_may_have_made(
     assert not Alert.objects.filter(detection="unaudited_change").exists()
 
 
+@pytest.mark.parametrize("status", [{"code": 504}, {"code": 500}])
+@pytest.mark.parametrize(
+    ("verb", "now"),
+    [("patch", [role(resourceVersion="4712") | {"rules": [EVERYTHING]}]), ("delete", []), ("patch", [role()])],
+)
+def test_an_event_that_may_have_been_carried_out_explains_what_it_may_have_made(
+    cluster: Cluster,
+    listed: Listed,
+    clock: time_machine.Traveller,
+    verb: str,
+    now: list[dict[str, Any]],
+    status: dict[str, int],
+) -> None:
+    clock.shift(60)
+    take_in(cluster, written(verb, responseStatus=status, responseObject={"kind": "Status"}))
+    assert listed(*now) == []
+    (alert,) = Alert.objects.all()
+    assert f", if that was carried out: the API server answered {status['code']}" in alert.title
+
+
+def test_what_may_never_have_been_created_has_not_vanished(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    named = {"resource": "clusterroles", "name": "ghost", "apiGroup": "rbac.authorization.k8s.io"}
+    failed = {"responseStatus": {"code": 504}, "responseObject": {"kind": "Status"}, "objectRef": named}
+    take_in(cluster, written("create", **failed))
+    assert listed(role()) == listed(role()) == []
+    clock.shift(60)
+    take_in(cluster, written("create", **failed))
+    assert listed(role()) == []
+    clock.shift(60)
+    take_in(cluster, metadata_only(written("create", objectRef=named, responseStatus={"code": 201})))
+    assert [alert.title for alert in listed(role())] == ["ClusterRole ghost vanished without an audit event"]
+
+
 @pytest.mark.parametrize(
     "event",
     [

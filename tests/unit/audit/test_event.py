@@ -84,8 +84,28 @@ def test_a_deletion_says_in_its_body_that_it_is_a_dry_run() -> None:
     assert decoded(DELETION).dry_run is False
 
 
+@pytest.mark.parametrize("verb", ["delete", "deletecollection"])
+def test_what_the_address_of_a_deletion_says_counts_only_where_no_body_was_sent(verb: str) -> None:
+    asked = DELETION | {"verb": verb, "requestURI": f"{DELETION['requestURI']}?dryRun=All"}
+    options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
+    assert decoded(asked | {"requestObject": options}).dry_run is False
+    assert decoded(asked).dry_run is True
+    assert decoded(asked | {"level": "Request", "responseObject": None}).dry_run is True
+    assert decoded(metadata_only(asked)).dry_run is None
+    assert decoded(asked | {"annotations": {"audit.k8s.io/truncated": "true"}}).dry_run is None
+    assert decoded(asked | {"requestObject": "no object"}).dry_run is None
+
+
 def test_at_level_metadata_nobody_knows_whether_a_deletion_was_a_dry_run() -> None:
     assert decoded(metadata_only(DELETION)).dry_run is None
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(200, True), (201, True), (403, False), (409, False), (500, None), (503, None), (504, None)]
+)
+def test_what_an_api_server_says_that_it_failed_may_have_been_carried_out(code: int, *, expected: bool | None) -> None:
+    assert decoded(creation(responseStatus={"code": code})).succeeded is expected
+    assert decoded(creation(responseStatus={"code": code}, stage="Panic")).succeeded is None
 
 
 def test_a_generated_name_is_in_the_answer() -> None:

@@ -99,3 +99,36 @@ def test_what_the_api_server_mends_itself_is_nothing_and_what_looks_like_it_is_f
 def test_a_mark_on_a_role_of_ones_own_hides_nothing() -> None:
     before = manifest(metadata={"labels": LABELS})
     assert found(write(manifest(rules=EVERYTHING, metadata={"labels": LABELS})), before)[0] == "default_role_tampered"
+
+
+def collection(*items: dict[str, Any], kind: str = "ClusterRole", **changes: Any) -> dict[str, Any]:
+    event = write(items[0], "deletecollection", requestObject={"kind": "DeleteOptions"})
+    answer = {"kind": f"{kind}List", "items": [{**item, "kind": None} for item in items]}
+    return event | {"objectRef": event["objectRef"] | {"name": ""}, "responseObject": answer} | changes
+
+
+def test_defaults_deleted_among_many_are_found_each_by_its_name() -> None:
+    other = manifest(name="view")
+    found_ones = findings(collection(SHIPPED, other, manifest()))
+    assert sorted((each.detection, each.title, each.name) for each in found_ones) == [
+        ("default_role_tampered", f"Default ClusterRole {NAME} deleted", NAME),
+        ("default_role_tampered", "Default ClusterRole view deleted", "view"),
+        ("role_deleted", "ClusterRole reader deleted", "reader"),
+    ]
+    assert len({each.fingerprint for each in found_ones}) == 3
+
+
+def test_default_bindings_deleted_among_many_are_found_and_others_are_nothing() -> None:
+    shipped = manifest("RoleBinding", "system::leader", metadata={"labels": LABELS, "namespace": "kube-system"})
+    event = collection(shipped, manifest("RoleBinding", "mine"), kind="RoleBinding")
+    (finding,) = findings(event)
+    assert finding.title == "Default RoleBinding kube-system/system::leader deleted"
+    assert (finding.namespace, finding.name) == ("kube-system", "system::leader")
+    assert not findings(collection(manifest("ClusterRoleBinding", "mine"), kind="ClusterRoleBinding"))
+
+
+def test_cluster_role_bindings_of_which_nobody_recorded_the_names_may_be_defaults() -> None:
+    event = metadata_only(collection(manifest("ClusterRoleBinding", "cluster-admin"), kind="ClusterRoleBinding"))
+    title = "ClusterRoleBindings deleted, all at once, or rehearsed: the log does not tell"
+    assert found(event) == ("default_role_tampered", title)
+    assert not findings(metadata_only(collection(manifest("RoleBinding", "mine"), kind="RoleBinding")))

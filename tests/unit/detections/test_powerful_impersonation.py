@@ -91,3 +91,40 @@ def test_impersonations_of_one_actor_and_day_are_one() -> None:
     later = acting_as("root", requestReceivedTimestamp="2026-11-25T18:00:00.000000Z")
     causes = [findings(each, *KNOWN)[0].fingerprint for each in (first, again, later)]
     assert causes[0] == causes[1] != causes[2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verb": "watch", "responseStatus": {"code": 200}},
+        {"verb": "create", "responseStatus": {"code": 101}, "objectRef": {"resource": "pods", "subresource": "exec"}},
+    ],
+    ids=["a watch", "a shell"],
+)
+def test_what_lasts_is_found_when_it_begins_and_is_the_same_when_it_ends(changes: dict[str, Any]) -> None:
+    begun, over = (acting_as("root", stage=stage, **changes) for stage in ("ResponseStarted", "ResponseComplete"))
+    assert found(begun, *KNOWN)[1] == "Impersonation of root"
+    assert findings(begun, *KNOWN)[0].fingerprint == findings(over, *KNOWN)[0].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("system:node:worker-1", ["system:nodes", "system:authenticated"]),
+        ("kubernetes-admin", ["kubeadm:cluster-admins", "system:authenticated"]),
+        ("kubernetes-admin", []),
+        ("anybody", ["kubeadm:cluster-admins"]),
+        ("anybody", ["system:cluster-admins"]),
+    ],
+)
+def test_who_is_powerful_on_every_cluster_is_so_where_none_was_ever_listed(name: str, groups: list[str]) -> None:
+    assert findings(acting_as(name, *groups))
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("users", "system:node:worker-1"), ("groups", "system:nodes"), ("groups", "kubeadm:cluster-admins")],
+)
+def test_an_attempt_to_be_one_of_those_is_found_by_the_half_that_is_named(what: str, name: str) -> None:
+    message = f'{what} "{name}" is forbidden: User "eve" cannot impersonate resource "{what}" in API group ""'
+    assert findings(refused(message))[0].attempted
