@@ -72,8 +72,8 @@ def test_what_is_none_stays(text: str) -> None:
 )  # fmt: skip
 def test_long_texts_take_no_longer_than_they_are(part: str) -> None:
     """A pattern that looked through them again for each of their parts would never end."""
-    credentials.hide(part * 100_000)
-    credentials.hide(part + " " * 1_000_000)
+    credentials.hide(part * 20_000)
+    credentials.hide(part + " " * 200_000)
 
 
 @pytest.mark.parametrize(
