@@ -102,6 +102,34 @@ def released_with(rules: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
     return found
 
 
+ISSUE_TOKENS = {"verbs": ["create"], "apiGroups": [""], "resources": ["serviceaccounts/token"]}
+SPEAK_TO_KUBELETS = {"verbs": ["create"], "apiGroups": [""], "resources": ["nodes/proxy"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "subject", "severity"),
+    [
+        (ISSUE_TOKENS, "", "high"),
+        (SPEAK_TO_KUBELETS, "", "critical"),
+        (ISSUE_TOKENS, "system:authenticated", "critical"),
+        ({"verbs": ["create"], "apiGroups": [""], "resources": ["secrets"]}, "", "high"),
+    ],
+)
+def test_a_release_stays_high_and_what_takes_over_or_goes_to_everybody_critical(
+    cluster: Cluster, rule: dict[str, list[str]], subject: str, severity: str
+) -> None:
+    take_in_recordings(cluster, "bootstrap", "narrow-role")
+    recorded = released_with([rule])
+    for event in recorded if subject else ():
+        for manifest in (event.get("requestObject") or {}, event.get("responseObject") or {}):
+            if manifest.get("roleRef", {}).get("name") == STOLEN:
+                manifest["subjects"] = [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": subject}]
+    alerts = [gathered(alert) for alert in take_in(cluster, as_list(recorded)) if STOLEN in alert.title]
+    assert [alert.severity for alert in alerts] == [severity] * 2
+    for alert in alerts:
+        assert "made like a release by Helm, and nothing of it is new to its maker" in dict(alert.factors)
+
+
 def test_who_holds_the_pipelines_credentials_gives_nothing_away_as_a_release(
     cluster: Cluster, releases: KnownActor, ana: User
 ) -> None:

@@ -114,9 +114,10 @@ def _usual(case: Case, row: AuditEvent) -> str:
         return f"{case.alert.actor} wrote no role or binding before, in the history that is stored."
     clients = Counter(sightings.client_of(event) or "an unnamed client" for event in writes)
     addresses = Counter(sightings.address_of(event) or "an unknown address" for event in writes)
+    over = {each for event in writes for each in sightings.addresses_of(event)}
     (client, _), (home, _) = clients.most_common(1)[0], addresses.most_common(1)[0]
     before = f"{case.alert.actor} wrote RBAC {len(writes)} time{'' if len(writes) == 1 else 's'} before"
-    if row.user_agent in clients and sightings.address(row) in addresses:
+    if row.user_agent in clients and row.source_ips and over.issuperset(row.source_ips):
         return f"{before}, with this client from this address too."
     return f"It is not usual: {before}, with {client} from {home}."
 

@@ -22,8 +22,8 @@ DELETED = 0.3
 KNOWN_BEFORE = 0.3
 TAMPERED = 60
 RELEASE = 0.8
-# Everything, or a way to it: to write, bind or become what one is not
-GIVES_ALL_AWAY = 95
+# Everything, or a way to it: to write, bind or become what one is not, by a certificate or a kubelet too
+GIVES_ALL_AWAY = 90
 KNOWN = 0.7
 CREATED = frozenset({"cluster_role_created", "role_created", "binding_created"})
 SIGNS = frozenset({"user agent", "field manager", "labels"})
@@ -34,26 +34,23 @@ def of(case: Case, rules: rbac.RuleSet | None) -> Risk:
     risk = _weighed(case, rules)
     if case.known_actor is None:
         return risk
-    return _eased(risk, KNOWN, f"made by the known actor {case.known_actor.name}")
+    grave = risk.severity in {rbac.Severity.CRITICAL, rbac.Severity.HIGH}
+    return _eased(risk, KNOWN, f"made by the known actor {case.known_actor.name}", grave=grave)
 
 
-def _eased(risk: Risk, factor: float, label: str) -> Risk:
-    """Return a risk less of a novelty for what speaks for its maker, and never less grave where it is grave.
+def _eased(risk: Risk, factor: float, label: str, *, grave: bool) -> Risk:
+    """Return a risk less of a novelty for what speaks for its maker; what is `grave` only stands lower in its severity.
 
-    Whoever took the maker over would be excused with it. So Critical and High stay that, and only stand lower there.
+    Whoever took the maker over would be excused with it.
     """
-    if _has_floor(risk):
+    if any(effect.startswith("at least") for _, effect in risk.factors):
         return risk
     eased = risk.times(factor, label)
-    if risk.severity not in {rbac.Severity.CRITICAL, rbac.Severity.HIGH} or eased.severity == risk.severity:
+    if not grave or eased.severity == risk.severity:
         return eased
     floor = risk.severity.floor
     stays = (f"{risk.severity.value} stays {risk.severity.value}, whoever made it", f"not below {floor}")
     return replace(eased, score=floor, severity=risk.severity, factors=(*eased.factors, stays))
-
-
-def _has_floor(risk: Risk) -> bool:
-    return any(effect.startswith("at least") for _, effect in risk.factors)
 
 
 def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
@@ -113,7 +110,8 @@ def _release(case: Case, found: Risk) -> Risk:
     """Weigh less what a release tool did in every sign, where its maker came as it does else.
 
     All of it but the address that the API server saw can be made up by whoever holds the maker's credentials, so it
-    counts for little: what gives everything away stays as grave as it is.
+    counts for little: High stays High, and what gives everything away Critical. Operators that write admission webhooks
+    or read secrets are Critical too, and released as always they fold into one row with what came with them.
     """
     row = case.opening
     tool = creator.tool_of(row) if row else {}
@@ -124,10 +122,15 @@ def _release(case: Case, found: Risk) -> Risk:
     if {*tool["signs"], *_signs_of_role(case, row, tool["name"])} != SIGNS:
         return found
     label = f"made like a release by {tool['name']}, and nothing of it is new to its maker"
-    worst = found.assessment.worst if found.assessment else None
-    if worst is not None and worst.base >= GIVES_ALL_AWAY:
-        return _eased(found, RELEASE, label)
-    return found if _has_floor(found) else found.times(RELEASE, label)
+    grave = found.severity is rbac.Severity.HIGH or (found.severity is rbac.Severity.CRITICAL and _for_all(found))
+    return _eased(found, RELEASE, label, grave=grave)
+
+
+def _for_all(found: Risk) -> bool:
+    """Tell whether what decided gives everything away, or is given to everybody."""
+    worst, holder = (found.assessment.worst, found.assessment.holder) if found.assessment else (None, None)
+    given_to_all = holder is not None and (holder.subject.public or holder.subject.everybody)
+    return given_to_all or (worst is not None and worst.base >= GIVES_ALL_AWAY)
 
 
 def _signs_of_role(case: Case, row: AuditEvent, tool: str) -> list[str]:

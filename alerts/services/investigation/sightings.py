@@ -1,6 +1,6 @@
 """How often an actor, its address and its client were seen before, and whether they are new."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,29 +27,55 @@ def address_of(event: Event) -> str:
     return storable(event.source_ips[0]) if event.source_ips else ""
 
 
+def addresses_of(event: Event) -> frozenset[str]:
+    """Return every address that a request came over, as it says and as the API server saw."""
+    return frozenset(map(storable, event.source_ips or ()))
+
+
+def telling_address(case: Case, row: AuditEvent) -> str:
+    """Return the first of a request's addresses that is new to its actor; where none is, the first of all.
+
+    A client may make up all but the last, and the last may be a proxy's that everybody comes over: so where it came
+    from is usual only if all of them are, as for a known actor (`pattern.within_networks`).
+    """
+    first_seen: dict[str, datetime] = {}
+    for event in case.past.events:
+        if event.at is not None:
+            first_seen |= {each: min(event.at, first_seen.get(each, event.at)) for each in addresses_of(event)}
+    addresses = row.source_ips or ()
+    # A client may name very many; they were first seen at no more moments than there are events.
+    new = {first: _new(case, first) for first in set(map(first_seen.get, addresses))}
+    return next((each for each in addresses if new[first_seen.get(each)]), address(row))
+
+
 def client_of(event: Event) -> str:
     """Return the client's own name for itself."""
     return storable(event.user_agent or "")
 
 
 def of(case: Case, row: AuditEvent) -> Iterator[dict[str, Any]]:
-    """Yield what was seen before of the actor, of its address and of its client, as plain JSON."""
-    yield _sighting(case, "actor", case.alert.actor, [mentions.actor(case.alert.actor)], lambda _: case.alert.actor)
-    yield _sighting(case, "address", address(row), [mentions.address(address(row))], address_of)
-    yield _sighting(case, "client", row.user_agent, mentions.clients(row.user_agent), client_of)
+    """Yield what was seen before of the actor, of its address and of its client, as plain JSON.
+
+    `anybody` is None where it is not known whether anybody else was seen with it.
+    """
+    past, came_from = case.past.events, telling_address(case, row)
+    yield _sighting(case, "actor", case.alert.actor, [mentions.actor(case.alert.actor)], past)
+    there = [event for event in past if came_from in addresses_of(event)]
+    seen = _sighting(case, "address", came_from, [mentions.address(came_from)], there)
+    # Of a request's addresses batches mention the first: of another they tell nothing.
+    yield seen if came_from == address(row) else seen | {"anybody": None}
+    with_it = [event for event in past if client_of(event) == row.user_agent]
+    yield _sighting(case, "client", row.user_agent, mentions.clients(row.user_agent), with_it)
 
 
-def _sighting(
-    case: Case, what: str, value: str, lines: Collection[str], value_of: Callable[[Event], str]
-) -> dict[str, Any]:
-    past = case.past.events
-    times = [event.at for event in past if event.at and value_of(event) == value]
+def _sighting(case: Case, what: str, value: str, lines: Collection[str], events: Collection[Event]) -> dict[str, Any]:
+    times = [event.at for event in events if event.at]
     first = min(times, default=None)
     return {
         "what": what,
         "value": value,
         "count": len(times),
-        "of": len(past),
+        "of": len(case.past.events),
         "first": _before(case, first),
         "last": _before(case, max(times, default=None)),
         "new": bool(value) and (_newcomer(case) if what == "actor" else _new(case, first)),
@@ -103,4 +129,4 @@ def _anybody(case: Case, lines: Collection[str]) -> dict[str, str]:
 def _told_before(case: Case, what: str, value: str) -> dict[str, str]:
     """Return the same as an earlier investigation found it, where batches that it looked at are purged."""
     told = case.alert.evidence.get("creator", {}).get("sightings", ()) if case.history.purged else ()
-    return next((each["anybody"] for each in told if (each["what"], each["value"]) == (what, value)), {})
+    return next((each["anybody"] or {} for each in told if (each["what"], each["value"]) == (what, value)), {})

@@ -76,6 +76,21 @@ def test_what_is_new_of_the_creator_is_counted_against_what_it_did_before(invest
     assert "Helm/3.16.2 from 10.20.9.2" in investigated.evidence["creator"]["usual"]
 
 
+@pytest.mark.parametrize("made_up", [["10.20.9.2"], ["10.20.9.2", "127.0.0.1"]])
+@pytest.mark.parametrize("proxies", [[], ["127.0.0.1"]])
+def test_made_up_addresses_make_nobody_usual(cluster: Cluster, made_up: list[str], proxies: list[str]) -> None:
+    take_in_recordings(cluster, *BEFORE)
+    attack = [event | {"sourceIPs": [*made_up, "198.51.100.7", *proxies]} for event in events(ATTACK)]
+    opened = {alert.title: alert for alert in take_in(cluster, as_list(attack))}
+    creator = gathered(opened[TAKEOVER]).evidence["creator"]
+    seen = {sighting["what"]: sighting for sighting in creator["sightings"]}
+    assert (seen["address"]["value"], seen["address"]["new"]) == ("198.51.100.7", True)
+    # Batches mention what requests say of themselves.
+    assert seen["address"]["anybody"] is None
+    assert creator["chips"] == [["high", "New address"], ["high", "New client"]]
+    assert "It is not usual" in creator["usual"]
+
+
 def test_nothing_is_called_new_where_no_history_is_stored(cluster: Cluster) -> None:
     creator = evidence_of(cluster, TAKEOVER, ATTACK).evidence["creator"]
     assert not any(sighting["new"] for sighting in creator["sightings"])
