@@ -69,10 +69,10 @@ def net_new(
     return tuple(sorted(gained, key=_gravity, reverse=True))
 
 
-def _gravity(one: NetNew) -> tuple[bool, bool, int, bool]:
+def _gravity(one: NetNew) -> tuple[bool, bool, int, bool, bool]:
     """Return how grave a gain is, whoever else is named before it: a binding may name thousands."""
     worst = max((each.base for each in one.new), default=0)
-    return one.subject.public, one.subject.everybody, worst, not one.scope
+    return one.subject.public, one.subject.everybody, worst, not one.scope, one.subject.kind == "Group"
 
 
 type _Gain = tuple[tuple[Part, ...], tuple[Held, ...], tuple[Held, ...], str]

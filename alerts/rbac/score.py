@@ -24,7 +24,6 @@ PUBLIC_ROLES = (
     "system:discovery",
     "system:basic-user",
 )
-HOLDERS_LOOKED_AT = 200
 
 
 class Severity(StrEnum):
@@ -184,13 +183,25 @@ def _harmless(rules: RuleSet, holder: Holder | None, factors: tuple[Factor, ...]
 
 def _bound_cases(rules: RuleSet, gained: tuple[NetNew, ...], access: Access) -> Iterator[_Case]:
     sensitive = access.privileged_namespaces if any(one.scope for one in gained) else frozenset()
-    for one in gained[:HOLDERS_LOOKED_AT]:
+    for one in _unlike(gained):
         factors = [_scope(one.scope, sensitive), *_reach(one)]
         yield _harmless(rules, one.holder, tuple(factors))
         new = set(one.new)
         for capability in one.capabilities:
             novelty = [] if capability in new else [Factor(f"{one.subject} could do this already", "× 0.3", 0.3)]
             yield _case(capability, one.holder, (*factors, *novelty))
+
+
+def _unlike(gained: tuple[NetNew, ...]) -> Iterable[NetNew]:
+    """Return of the holders for whom it weighs the same the first one: thousands may stand in the way of a worse one.
+
+    What a role gives is the same in one scope, so what is new of it is told by its ids.
+    """
+    unlike: dict[tuple[object, ...], NetNew] = {}
+    for one in gained:
+        new = tuple(each.id for each in one.new)
+        unlike.setdefault((one.scope, one.subject.public, one.subject.everybody, new), one)
+    return unlike.values()
 
 
 def _scope(scope: str, sensitive: frozenset[str]) -> Factor:

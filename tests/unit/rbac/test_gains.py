@@ -110,3 +110,12 @@ def test_everybody_comes_first_however_many_are_named_before() -> None:
     first, *_ = net_new(access, ref("r"))
     assert first.subject.everybody
     assert assess(access.rules(ref("r")), ref=ref("r"), access=access).score == 100
+
+
+def test_of_equal_gains_those_in_the_whole_cluster_and_of_groups_come_first() -> None:
+    access = cluster(
+        role("r", "list on secrets"),
+        binding("a", "r", "group inside", namespace="web"),
+        binding("b", "r", "user ana", "group devs"),
+    )
+    assert [one.subject.name for one in net_new(access, ref("r"))] == ["devs", "ana", "inside"]

@@ -108,6 +108,7 @@ def effects(assessment: Assessment) -> list[str]:
 
 
 LIST_SECRETS = role("r", "list on secrets")
+NODES_PROXY = role("r", "create on nodes/proxy")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,19 @@ def test_the_holder_it_is_new_to_decides() -> None:
     assert assessment.score == 85
     assert assessment.holder is not None
     assert assessment.holder.subject == Subject("User", "eve")
+
+
+def test_no_crowd_of_holders_hides_for_whom_it_is_worst() -> None:
+    crowd = [f"user {number}" for number in range(300)]
+    everybody = binding("z", "r", "group system:authenticated")
+    anybody_inside = [binding(f"p{n}", "r", "user system:anonymous", namespace=f"n{n}") for n in range(300)]
+    alone = scored(NODES_PROXY, everybody).score
+    assert scored(NODES_PROXY, binding("a", "r", *crowd), everybody, *anybody_inside).score == alone == 100
+    # What the crowd gains inside a namespace weighs less than what one holder gains who had the worst of it.
+    known = [role("s", "list on secrets"), binding("y", "s", "user eve"), binding("x", "r", "user eve")]
+    both = role("r", "list on secrets", "create on nodes/proxy", "get on secrets")
+    inside = binding("a", "r", *crowd, namespace="web")
+    assert scored(both, *known, inside).score == scored(both, *known).score == 90
 
 
 def test_an_unbound_role_that_feeds_another_is_nearer_to_harm() -> None:
