@@ -1,6 +1,7 @@
 """A cluster that Rolecall could ask refuses to answer: then nothing proves that its audit trail is complete.
 
-Whoever takes Rolecall's account away silences the canaries and the listings, while some events still arrive.
+Whoever takes Rolecall's account away silences the canaries and the listings, while some events still arrive. Whoever
+takes away its rights alone silences the listings: every account may create the review that a canary is.
 ATT&CK: T1562.012, Disable or Modify Linux Audit System, is the closest.
 """
 
@@ -17,7 +18,8 @@ def is_lasting(since: datetime | None, now: datetime, limit: timedelta) -> bool:
     return since is not None and now - since > limit
 
 
-def finding(cluster: str, since: datetime) -> Finding:
-    """Return the finding for a cluster that could not be asked since then: one for each time."""
+def finding(cluster: str, since: datetime, *, unlisted_only: bool = False) -> Finding:
+    """Return the finding for a cluster that since then could not be asked, or just not listed: one for each time."""
     cause = json.dumps(["out of reach", since.isoformat()])
-    return Finding(detection=NAME, cause=cause, title=f"Rolecall can no longer ask {cluster}", event=None)
+    what = "list the roles and bindings of" if unlisted_only else "ask"
+    return Finding(detection=NAME, cause=cause, title=f"Rolecall can no longer {what} {cluster}", event=None)

@@ -14,7 +14,7 @@ from alerts.cluster.errors import ClusterError
 from alerts.cluster.kinds import RBAC_KINDS
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.models.access import Name
-from alerts.services import connection, inventory
+from alerts.services import connection, inventory, reach
 from alerts.services.chronology import CLOCKS_DIFFER
 from alerts.services.holding import Holding
 
@@ -55,8 +55,7 @@ def refresh(cluster: Cluster) -> bool:
         with connection.connect(cluster) as api:
             listed = [manifest for kind in RBAC_KINDS for manifest in api.list_all(kind)]
     except (connection.NotConnected, ClusterError) as error:
-        Cluster.objects.filter(pk=cluster.pk).update(inventory_error=str(error))
-        cluster.inventory_error = str(error)
+        reach.note(cluster, inventory_error=str(error))
         return False
     seen = {inventory.name_of(manifest["kind"], metadata_of(manifest)): manifest for manifest in listed}
     differing = [name for name in standing.keys() | seen.keys() if not _shows(seen.get(name), standing.get(name))]
@@ -66,8 +65,9 @@ def refresh(cluster: Cluster) -> bool:
     for names in batched(differing, _AT_ONCE):
         with transaction.atomic():
             _store(_news(cluster, {name: seen.get(name) for name in names}, standing, started), explanation)
-    Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started, inventory_error="")
-    cluster.inventory_at, cluster.inventory_error = started, ""
+    Cluster.objects.filter(pk=cluster.pk).update(inventory_at=started)
+    cluster.inventory_at = started
+    reach.note(cluster, inventory_error="")
     return True
 
 

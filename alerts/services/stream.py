@@ -50,7 +50,7 @@ def send_canary(cluster: Cluster) -> Canary | None:
     except (connection.NotConnected, ClusterError) as error:
         problem = str(error)
         Canary.objects.filter(pk=canary.pk, seen_at=None).delete()
-    reach.note(cluster, problem)
+    reach.note(cluster, canary_error=problem)
     _forget(cluster)
     return None if problem else canary
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 import time_machine
 from django.utils import timezone
 
+from alerts.cluster.api import ClusterAPI
+from alerts.cluster.errors import Refused
 from alerts.cluster.practice import server
 from alerts.lifecycle import Status, Verdict
 from alerts.models import Activity, Alert, Batch, Canary, Cluster
-from alerts.services import inbox, intake, reach, stream
-from tests.recorded import gathered
+from alerts.services import inbox, intake, listing, reach, stream
+from tests.recorded import gathered, told
 from tests.unit.audit.events import event_list, reading
 
 
@@ -110,6 +113,58 @@ def test_a_cluster_that_refuses_to_be_asked_for_long_is_told_once_and_so_is_that
     assert asked.unasked_since is None
     assert gathered(alert).evidence["creator"]["summary"] == "It can be asked again."
     assert alert.activities.get(kind="alive").summary == "could ask the cluster again"
+
+
+def test_a_cluster_whose_roles_can_no_longer_be_listed_is_told_although_it_answers(
+    asked: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert listing.refresh(asked)
+
+    def refuse(_: object, kind: str) -> NoReturn:
+        raise Refused(f"Rolecall may not list {kind}.", answer="forbidden")
+
+    with monkeypatch.context() as taken:
+        taken.setattr(ClusterAPI, "list_all", refuse)
+        assert not listing.refresh(asked)
+        assert out_of_reach(asked, minutes=14) is None
+        alert = out_of_reach(asked, minutes=16)
+        assert alert is not None
+        assert alert.title == "Rolecall can no longer list the roles and bindings of prod-eu"
+        assert (asked.canary_error, out_of_reach(asked, minutes=17)) == ("", None)
+        alert = gathered(alert)
+        assert told(alert).startswith("Rolecall cannot list the roles and bindings of prod-eu since ")
+        facts = dict(alert.evidence["creator"]["trail"]["facts"])
+        assert facts["To a listing"] == "Rolecall may not list ClusterRole."
+        assert facts["To a test request"] == "it answers"
+    assert listing.refresh(asked)
+    assert asked.unasked_since is None
+    assert alert.activities.get(kind="alive").summary == "could ask the cluster again"
+
+
+def test_an_outage_is_over_once_the_cluster_is_listed_again(asked: Cluster) -> None:
+    assert listing.refresh(asked)
+    token = asked.api_token()
+    asked.set_api_token("taken away")
+    asked.save()
+    assert not listing.refresh(asked)
+    alert = out_of_reach(asked, minutes=16)
+    assert alert is not None
+    asked.set_api_token(token)
+    asked.save()
+    assert out_of_reach(asked, minutes=17) is None
+    assert not alert.activities.filter(kind="alive").exists()
+    assert listing.refresh(asked)
+    assert alert.activities.filter(kind="alive").exists()
+
+
+def test_a_cluster_that_nobody_has_rolecall_ask_any_more_is_no_alert(asked: Cluster) -> None:
+    assert out_of_reach(asked) is None
+    asked.set_api_token("taken away")
+    asked.save()
+    assert out_of_reach(asked, minutes=1) is None
+    asked.readable = False
+    asked.save()
+    assert out_of_reach(asked, minutes=60) is None
 
 
 def test_a_cluster_that_never_could_be_asked_is_no_alert(asked: Cluster) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from alerts.audit.visible import visible
+from alerts.models import Revocation
 from alerts.services.investigation import stand_in
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.stand_in import Pairs
@@ -49,8 +50,11 @@ def out_of_reach(case: Case) -> dict[str, Any]:
     """Return the fields of an alert on a cluster that refuses to be asked."""
     cluster, since = case.cluster, stand_in.utc(case.alert.happened_at)
     unasked = cluster.unasked_since is not None
+    planned = Revocation.objects.filter(alert__cluster=cluster).exclude(effects__ourselves="").order_by("-pk")
+    account = next((each.effects.get("ourselves") for each in planned[:1]), "")
+    what = "list the roles and bindings of" if unasked and not cluster.canary_error else "ask"
     story: Pairs = [
-        ["strong", f"Rolecall {'cannot' if unasked else 'could not'} ask {cluster.name}"],
+        ["strong", f"Rolecall {'cannot' if unasked else 'could not'} {what} {cluster.name}"],
         ["", f" {'since' if unasked else 'from'} {since}"],
         ["", ", so nothing proves that its audit events are all there." if unasked else " on. It can again."],
     ]
@@ -58,7 +62,9 @@ def out_of_reach(case: Case) -> dict[str, Any]:
         "Out of reach still." if unasked else "It can be asked again.",
         chips=[["high", "Out of reach"]] if unasked else [["good", "Back"]],
         facts=[
-            ["What was answered", visible(cluster.canary_error) or "it answers now"],
+            ["Rolecall’s account there", visible(account or "not known: no revoke was ever planned there")],
+            ["To a test request", visible(cluster.canary_error) or "it answers"],
+            ["To a listing", visible(cluster.inventory_error) or "it answers"],
             ["Roles last listed", stand_in.when(cluster.inventory_at)],
             ["Last event", stand_in.when(cluster.last_event_at)],
         ],
