@@ -175,7 +175,9 @@ class MuteForm(forms.Form):
 
     cluster = forms.ModelChoiceField(Cluster.objects.all(), required=False, empty_label="Any cluster")
     actor = forms.CharField(required=False, help_text="The user name; empty for anybody. A * stops at : @ and /")
-    object = forms.CharField(required=False, help_text="Kind and name, as in: ClusterRole certkeeper-*")
+    object = forms.CharField(
+        required=False, help_text="Kind and name, as in: ClusterRole certkeeper-*. For a * in a name write \\*"
+    )
     days = forms.TypedChoiceField(
         label="For", coerce=int, choices=[(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")], initial=7
     )

@@ -28,6 +28,18 @@ def test_from_an_alert_it_starts_as_narrow_as_can_be_with_a_preview(as_ana: Clie
     assert "It would have hidden <b>1 alert</b>, none of which turned out malicious. 1 of them is open." in page
 
 
+def test_a_name_with_a_star_is_shown_as_what_fits_it_alone(as_ana: Client, cluster: Cluster) -> None:
+    starred = make_alert(cluster, "*", severity="medium", score=40, evidence_at="2026-11-23T17:53:00Z")
+    make_alert(cluster, "other", severity="medium", score=40, evidence_at="2026-11-23T17:53:00Z")
+    page = as_ana.get(f"/alerts/{starred.pk}/mute").content.decode()
+    assert r'value="ClusterRole \*"' in page
+    assert r"For a * in a name write \*" in page
+    assert "It would have hidden <b>1 alert</b>" in page
+    as_ana.post(f"/alerts/{starred.pk}/mute", entered(cluster, object=r"ClusterRole \*"))
+    assert r"<code>ClusterRole \*</code>" in as_ana.get("/mutes").content.decode()
+    assert Mute.objects.get().alerts.get() == starred
+
+
 def test_a_preview_mutes_nothing(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
     response = as_ana.post("/mutes/new", entered(cluster, action="preview", object="ClusterRole cert*", reason=""))
     assert response.status_code == 200
