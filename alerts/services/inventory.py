@@ -202,6 +202,22 @@ def access(cluster: Cluster, at: datetime | None = None) -> rbac.Access:
     return _access(_standing(cluster, at))
 
 
+def before(access: rbac.Access, cluster: Cluster, at: datetime) -> rbac.Access:
+    """Return the same with the roles and bindings that events changed at a moment or later as they were before it.
+
+    What only a listing showed since may have been there: it stays.
+    """
+    since = AccessVersion.objects.filter(object__cluster=cluster, source=_EVENT, at__gte=at)
+    changed = AccessObject.objects.filter(pk__in=since.values("object"))
+    known = Q(deletion=True) | Q(manifest__isnull=False)
+    standing = AccessVersion.newest_of(changed, known & Q(at__lt=at)).filter(deletion=False).order_by("pk")
+    names = set(changed.values_list("kind", "namespace", "name"))
+    gone = [binding for binding in access.bindings if (binding.kind, binding.namespace, binding.name) in names]
+    refs = [ref for ref in access.roles if (ref.kind, ref.namespace, ref.name) in names]
+    then = _access(standing)
+    return access.without(*gone, *refs).with_(*then.roles.values(), *then.bindings)
+
+
 def aggregated(cluster: Cluster) -> rbac.Access:
     """Return the aggregated ClusterRoles alone: all that is needed to tell what feeds which of them."""
     roles = _standing(cluster).filter(object__kind=AccessObject.Kind.CLUSTER_ROLE)

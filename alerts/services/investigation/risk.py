@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from alerts import rbac
 from alerts.models import AccessVersion, AuditEvent
-from alerts.services import folding
+from alerts.services import folding, inventory
 from alerts.services.investigation import creator, identities, sightings, tools
 from alerts.services.investigation.acts import request_of
 from alerts.services.investigation.case import Case
@@ -70,11 +70,12 @@ def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
 
 def _assessed(case: Case, rules: rbac.RuleSet, ref: rbac.RoleRef) -> Risk:
     """Return how bad what the role gives is: by the alert's binding alone, or by what a change added to it."""
-    access, before = case.access, None
+    earlier, role_before = _earlier(case), None
+    access, before = case.access, earlier.without(ref)
     if case.binding is not None:
-        access, before = _by_binding(case, case.binding)
-    elif case.role_before is not None and case.alert.detection not in CREATED:
-        before = access.with_(case.role_before)
+        access, before = _by_binding(case, case.binding, earlier)
+    elif case.alert.detection not in CREATED and (role_before := case.role_before) is not None:
+        before = earlier.with_(role_before)
     assessment = rbac.assess(
         rules,
         ref=ref,
@@ -86,24 +87,33 @@ def _assessed(case: Case, rules: rbac.RuleSet, ref: rbac.RoleRef) -> Risk:
     factors = tuple((factor.label, factor.effect) for factor in assessment.factors)
     found = Risk(assessment.score, assessment.severity, factors, assessment)
     worst = assessment.worst
-    if before is None or worst is None or assessment.holder is not None or case.role_before is None:
+    if worst is None or assessment.holder is not None or role_before is None:
         return found
     # Of those whom nobody holds, the library weighs no novelty.
-    if any(held.id == worst.id and held.base >= worst.base for held in rbac.held(case.role_before.rules)):
+    if any(held.id == worst.id and held.base >= worst.base for held in rbac.held(role_before.rules)):
         return found.times(KNOWN_BEFORE, "it permitted the worst of that before")
     return found
 
 
-def _by_binding(case: Case, binding: rbac.Binding) -> tuple[rbac.Access, rbac.Access]:
+def _earlier(case: Case) -> rbac.Access:
+    """Return who could do what before it happened: without what events say came with it or later.
+
+    Else two roles made at once would each give their holder what the other gave already, and neither anything new.
+    """
+    made = AccessVersion.objects.filter(event=case.opening, object=case.alert.object).first()
+    return inventory.before(case.access, case.cluster, made.at if made else case.alert.happened_at)
+
+
+def _by_binding(case: Case, binding: rbac.Binding, earlier: rbac.Access) -> tuple[rbac.Access, rbac.Access]:
     """Return the cluster in which only this binding gives the role, and the one without it or as it was before."""
     others = [each for each in case.access.bindings_of(binding.role) if each != binding]
-    without = case.access.without(binding)
+    without = earlier.without(binding)
     try:
-        earlier = rbac.Binding.of_manifest(case.before) if case.before else None
+        was = rbac.Binding.of_manifest(case.before) if case.before else None
     except rbac.InvalidRules:
-        earlier = None
-    changed = earlier is not None and case.alert.detection not in CREATED
-    return case.access.without(*others), without.with_(earlier) if changed and earlier else without
+        was = None
+    changed = was is not None and case.alert.detection not in CREATED
+    return case.access.without(*others), without.with_(was) if changed and was else without
 
 
 def _release(case: Case, found: Risk) -> Risk:

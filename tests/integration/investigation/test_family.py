@@ -142,6 +142,24 @@ def test_what_feeds_a_role_of_kubernetes_counts_as_held_where_nobody_listed_who_
     assert any("who holds that is not known" in factor for factor, _ in alert.factors)
 
 
+def test_roles_that_give_the_same_at_once_excuse_each_other_of_nothing(cluster: Cluster) -> None:
+    roles = [made(manifest(name=name, rules=EVERYTHING), n) for n, name in enumerate(("one", "two"), 1)]
+    bindings = [made(bound(name, name, user("eve")), n) for n, name in enumerate(("one", "two"), 3)]
+    opened = {alert.title: gathered(alert) for alert in take_in(cluster, as_list([*roles, *bindings]))}
+    second = opened.pop("ClusterRoleBinding two created: two for user eve")
+    assert {alert.severity for alert in opened.values()} == {"critical"}
+    assert dict(second.factors)["user eve could do this already"] == "× 0.3"
+
+
+def test_roles_widened_the_same_way_excuse_each_other_of_nothing(cluster: Cluster) -> None:
+    names = ("one", "two")
+    take_in(cluster, as_list([made(manifest(name=name), n) for n, name in enumerate(names, 1)]))
+    take_in(cluster, as_list([made(bound(name, name, user("eve")), n) for n, name in enumerate(names, 3)]))
+    widened = [changed(manifest(name=name, rules=EVERYTHING), n) for n, name in enumerate(names, 5)]
+    first, _ = (gathered(alert) for alert in take_in(cluster, as_list(widened)))
+    assert (first.title, first.severity) == ("ClusterRole one widened", "critical")
+
+
 def test_a_role_put_into_an_aggregate_reaches_those_who_hold_that(cluster: Cluster) -> None:
     before = [made(ADMIN), made(bound("a", "admin", user("ann")), 2), made(manifest(rules=SECRETS), 3)]
     label = {"labels": {ADMIN_LABEL: "true"}}
