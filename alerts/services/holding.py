@@ -22,6 +22,7 @@ class Holding:
         self._looked_for = set[str]().union(*changed.values())
         self._newest: dict[int, AccessVersion] = {}
         self._recorded: set[tuple[int, str, str]] = set()
+        self._uids: set[tuple[int, str]] = set()
         self._new: list[AccessVersion] = []
         if self._objects:
             self._read()
@@ -33,6 +34,7 @@ class Holding:
         newest = AccessVersion.newest_of(AccessObject.objects.filter(pk__in=keys))
         self._newest = {each.object_id: each for each in newest}
         self._recorded = set(recorded.values_list("object", "uid", "resource_version"))
+        self._uids = set(versions.values_list("object", "uid").distinct())
 
     def __getitem__(self, name: Name) -> AccessObject:
         return self._objects[name]
@@ -46,6 +48,10 @@ class Holding:
         known = resource_version in self._looked_for
         return not known or (named.pk, uid, resource_version) in self._recorded
 
+    def is_first(self, object_id: int, uid: str) -> bool:
+        """Tell whether nothing of this uid of a held object is recorded yet, by the object's key."""
+        return (object_id, uid) not in self._uids
+
     def newest(self, named: AccessObject) -> AccessVersion | None:
         """Return the newest version of a held object, None where nothing is recorded of it."""
         return self._newest.get(named.pk)
@@ -56,10 +62,11 @@ class Holding:
         Its own new date is not stored yet.
         """
         newest = self.newest(version.object)
-        if newest is None:
+        if newest is None or not version.uid or self.is_first(version.object_id, version.uid):
+            # Only versions of one uid stand in an order of their own.
             return
-        first = Write.of(version, began=began).surely_follows(newest) or not version.uid
-        if newest.pk != version.pk and first and newest.at < version.at:
+        follows = Write.of(version, began=began).surely_follows(newest)
+        if newest.pk != version.pk and follows and newest.at < version.at:
             return
         self.store()
         if chronology.place(version, began=began):
@@ -68,6 +75,7 @@ class Holding:
     def note(self, version: AccessVersion) -> None:
         """Take notice of a version that was recorded, or is dated otherwise now; a new one is stored with others."""
         self._recorded.add((version.object_id, version.uid, version.resource_version))
+        self._uids.add((version.object_id, version.uid))
         newest = self._newest.get(version.object_id)
         if version.pk is None:
             self._new.append(version)

@@ -53,7 +53,7 @@ class Knowledge:
         name, namespace = storable(event.name), storable(event.namespace)
         write, identity = _write(event, after), _identity(after)
         newest = self._newest((kind, namespace, name), identity)
-        if newest is not None and newest.tells() and write.surely_follows(newest):
+        if newest is not None and newest.tells() and self._follows(write, newest):
             return None if newest.deletion else newest.manifest
         self.held.store()
         known = AccessVersion.objects.filter(
@@ -64,6 +64,11 @@ class Knowledge:
         same = known.filter(uid=identity[0], resource_version=identity[1]).first() if identity else None
         last = _before(known, write) if same is None else _before_same(known, write, same)
         return last.manifest if last and not last.deletion else None
+
+    def _follows(self, write: Write, newest: AccessVersion) -> bool:
+        """Tell whether the newest version of a held object is what a write came right after."""
+        first = bool(write.uid) and self.held.is_first(newest.object_id, write.uid)
+        return newest.at < write.ended if first else write.surely_follows(newest)
 
     def first(self, event: Event, kind: str, uid: str) -> inventory.Manifest | None:
         """Return the role or binding of this uid that an event is about as it was first seen; None where nobody did."""
