@@ -113,7 +113,10 @@ def _by_binding(case: Case, binding: rbac.Binding, earlier: rbac.Access) -> tupl
     except rbac.InvalidRules:
         was = None
     changed = was is not None and case.alert.detection not in CREATED
-    return case.access.without(*others), without.with_(was) if changed and was else without
+    # Whoever was bound to an aggregated role since gained that by another binding.
+    role = case.access.roles.get(binding.role) if binding.role not in earlier.roles else None
+    bound = without.without(*others).with_(binding, *([role] if role else []))
+    return bound, without.with_(was) if changed and was else without
 
 
 def _release(case: Case, found: Risk) -> Risk:

@@ -160,6 +160,14 @@ def test_roles_widened_the_same_way_excuse_each_other_of_nothing(cluster: Cluste
     assert (first.title, first.severity) == ("ClusterRole one widened", "critical")
 
 
+def test_who_is_bound_to_an_aggregated_role_later_gains_by_that_binding_and_by_no_other(cluster: Cluster) -> None:
+    label = {"labels": {ADMIN_LABEL: "true"}}
+    take_in(cluster, as_list([made(ADMIN), made(manifest(rules=SECRETS, metadata=label), 2)]))
+    (alert,) = take_in(cluster, as_list([made(bound("b", "reader", user("ann")), 3)]))
+    take_in(cluster, as_list([made(bound("c", "admin", user("eve")), 4)]))
+    assert gathered(alert).evidence["permissions"]["summary"].startswith("New access for 1 subject,")
+
+
 def test_a_role_put_into_an_aggregate_reaches_those_who_hold_that(cluster: Cluster) -> None:
     before = [made(ADMIN), made(bound("a", "admin", user("ann")), 2), made(manifest(rules=SECRETS), 3)]
     label = {"labels": {ADMIN_LABEL: "true"}}
