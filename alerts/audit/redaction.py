@@ -32,6 +32,8 @@ _QUOTED = re.compile(r'"(?:\{\\?"|map\[)(?:[^"\\]|\\.)*+"?')
 _COPY_IN_A_PATH = _COPY.replace("/", "~1")
 _FIELDS = frozenset(each.encode_name for each in msgspec.structs.fields(Event)) - {"raw", "salvaged"}
 _BODIES = frozenset({"requestObject", "responseObject"})
+# A kind of secret, a value beside its name, a copy of an object, or one that a message quotes
+_PARTS = (b'"Secret', b'"ConfigMap', b'"value"', _COPY.encode(), _PATCH.encode(), b'\\"{', b'\\"map[')
 
 
 def text(value: str) -> str:
@@ -103,10 +105,6 @@ def _is_harmless(raw: bytes) -> bool:
     if not raw.isascii() or b"\\u" in raw:
         return False
     return not any(part in raw for part in _PARTS) and not credentials.may_be_in(raw)
-
-
-# A kind of secret, a value beside its name, a copy of an object, or one that a message quotes
-_PARTS = (b'"Secret', b'"ConfigMap', b'"value"', _COPY.encode(), _PATCH.encode(), b'\\"{', b'\\"map[')
 
 
 def _readable(raw: bytes, start: int, end: int | None) -> Any:

@@ -18,7 +18,6 @@ from alerts.services.investigation.stand_in import Pairs
 from alerts.services.roles import ROLE_KINDS
 
 UNAUDITED, TOUCHED, GONE = 60, 30, 50
-_SHOWN = 25
 
 
 def alone(case: Case) -> dict[str, Any] | None:
