@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.installation import ROOT
 
+# As API servers make them unless they are told otherwise. `add_cluster` tells them fifty (decision 0016).
 BATCH = 400
 _RECORDED = (
     ROOT / "tests" / "data" / "audit" / "control-plane-start.jsonl",
@@ -19,8 +20,8 @@ _LEASES, _WRITES, RBAC = 300, 20, 10
 _LARGEST = 16 * 1024
 
 
-def bodies(count: int, *, rbac: int = RBAC) -> list[bytes]:
-    """Return so many events as API servers post them, BATCH to a body; the same in every run.
+def bodies(count: int, *, rbac: int = RBAC, batch: int = BATCH) -> list[bytes]:
+    """Return so many events as API servers post them, `batch` to a body; the same in every run.
 
     `rbac` of a thousand write roles and bindings.
     """
@@ -29,7 +30,7 @@ def bodies(count: int, *, rbac: int = RBAC) -> list[bytes]:
     shares = (1000 - _LEASES - _WRITES - rbac, _LEASES, _WRITES, rbac)
     order = chance.choices(list(kinds), shares, k=count)
     items = [_varied(chance.choice(kinds[kind]), number, chance) for number, kind in enumerate(order)]
-    return [_list(items[start : start + BATCH]) for start in range(0, count, BATCH)]
+    return [_list(items[start : start + batch]) for start in range(0, count, batch)]
 
 
 def _list(items: list[bytes]) -> bytes:

@@ -18,6 +18,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from benchmarks import corpus, installation
@@ -28,7 +29,7 @@ TURNS = 4
 PEERS = {"orjson": "orjson", "simdjson": "pysimdjson"}
 CLIENTS = 4
 LATENCY_SAMPLES = 10
-HISTORY, ROLLOUT = 100, 60
+HISTORY, ROLLOUT = 40_000, 60
 # What the hook is to take, by more connections than it has workers
 OFFERED_EVENTS, CONNECTIONS = 80_000, 8
 # What a person would do with such a log to find who wrote roles and bindings
@@ -131,7 +132,7 @@ def _examine(body: bytes) -> None:
         list(audit_data_damaged.examine(event, now))
 
 
-def worker(bodies: list[bytes], *, postgres: bool) -> None:
+def worker(bodies: list[bytes], batch: int, *, postgres: bool) -> None:
     """Measure the whole worker: claim, decode, examine, and one transaction for everything that a batch causes."""
     with installation.directory() as path:
         installation.begin(path, postgres=postgres)
@@ -150,14 +151,14 @@ def worker(bodies: list[bytes], *, postgres: bool) -> None:
             list(intake.examine_all(batches))
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         assert not Batch.objects.exclude(state=Batch.State.DONE).exists()
-        events, size = len(bodies) * corpus.BATCH, sum(map(len, bodies))
+        events, size = len(bodies) * batch, sum(map(len, bodies))
         remark = (
             f"{events / cpu:,.0f} a CPU second; {AuditEvent.objects.count():,} kept, {Alert.objects.count():,} alerts"
         )
         print(line(f"ours: worker, {'PostgreSQL' if postgres else 'SQLite'}", events, size, seconds, remark))
 
 
-def hook(bodies: list[bytes], *, postgres: bool) -> None:
+def hook(bodies: list[bytes], batch: int, *, postgres: bool) -> None:
     """Measure the hook by HTTP with two web workers: as fast as some clients can, and at the rate it is to take."""
     with installation.directory() as path:
         programs = installation.begin(path, postgres=postgres)
@@ -177,11 +178,11 @@ def hook(bodies: list[bytes], *, postgres: bool) -> None:
             (f"ours: hook, {OFFERED_EVENTS:,}/s, {database}", offered, CONNECTIONS, OFFERED_EVENTS),
         ):
             cpu = time.process_time()
-            seconds, waited = _posted(posted, port, token, clients, rate / corpus.BATCH)
+            seconds, waited = _posted(posted, port, token, clients, rate / batch)
             cpu = (time.process_time() - cpu) / len(posted)
             p99 = sorted(waited)[int(len(waited) * 0.99)]
             remark = f"p99 {p99 * 1000:.0f} ms; the client takes {cpu * 1000:.1f} ms of CPU a post"
-            print(line(name, len(posted) * corpus.BATCH, sum(map(len, posted)), seconds, remark))
+            print(line(name, len(posted) * batch, sum(map(len, posted)), seconds, remark))
 
 
 def _posted(bodies: list[bytes], port: int, token: str, count: int, rate: float) -> tuple[float, list[float]]:
@@ -222,10 +223,10 @@ def _post(connection: http.client.HTTPConnection, token: str, body: bytes) -> No
     assert answer.status == 200, answer.status
 
 
-def latency(bodies: list[bytes]) -> None:
+def latency(bodies: list[bytes], batch: int) -> None:
     """Measure how soon after its batch was posted an alert is there: with an idle worker, and with one that is busy.
 
-    Busy, that is with a history to look through for ROLLOUT other alerts that were just opened.
+    Busy, that is with a history of HISTORY events to look through for ROLLOUT other alerts that were just opened.
     """
     with installation.directory() as path:
         installation.settle_in(path)
@@ -250,7 +251,7 @@ def latency(bodies: list[bytes]) -> None:
 
         # At the first, the worker is still starting.
         _, *idle = [shown_after() for _ in range(LATENCY_SAMPLES + 1)]
-        for each in bodies[:HISTORY]:
+        for each in bodies[: HISTORY // batch]:
             _post(connection, token, each)
         installation.wait_for(lambda: not Batch.objects.exclude(state=Batch.State.DONE).exists())
         opened = Alert.objects.count()
@@ -264,11 +265,11 @@ def latency(bodies: list[bytes]) -> None:
             print(f"{f'an alert is there, {state} worker':34} {worst}")
 
 
-STAGES: dict[str, Callable[[list[bytes]], None]] = {
-    "worker-sqlite": lambda bodies: worker(bodies, postgres=False),
-    "worker-postgresql": lambda bodies: worker(bodies, postgres=True),
-    "hook-sqlite": lambda bodies: hook(bodies, postgres=False),
-    "hook-postgresql": lambda bodies: hook(bodies, postgres=True),
+STAGES: dict[str, Callable[[list[bytes], int], None]] = {
+    "worker-sqlite": partial(worker, postgres=False),
+    "worker-postgresql": partial(worker, postgres=True),
+    "hook-sqlite": partial(hook, postgres=False),
+    "hook-postgresql": partial(hook, postgres=True),
     "latency": latency,
 }
 
@@ -280,20 +281,23 @@ def main() -> None:
     parser.add_argument(
         "--rbac", type=int, default=corpus.RBAC, help="how many of a thousand write roles and bindings (default: 10)"
     )
+    parser.add_argument(
+        "--batch", type=int, default=corpus.BATCH, help=f"how many events to a body (default: {corpus.BATCH})"
+    )
     parser.add_argument("--offline", action="store_true", help="leave out the peers that are not installed")
     parser.add_argument("--stage", choices=["reading", *STAGES], help="measure this alone")
     options = parser.parse_args()
-    bodies = corpus.bodies(options.events, rbac=options.rbac)
+    bodies = corpus.bodies(options.events, rbac=options.rbac, batch=options.batch)
     try:
         if options.stage in STAGES:
-            STAGES[options.stage](bodies)
+            STAGES[options.stage](bodies, options.batch)
             return
         reading(bodies, offline=options.offline)
     except installation.NotThere as problem:
         sys.exit(str(problem))
     if not options.stage:
         for stage in STAGES:
-            corpora = ["--events", str(options.events), "--rbac", str(options.rbac)]
+            corpora = [f"--events={options.events}", f"--rbac={options.rbac}", f"--batch={options.batch}"]
             subprocess.run([sys.executable, "-m", "benchmarks.intake", *corpora, "--stage", stage], check=False)
 
 
