@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +25,8 @@ TRIES = 5
 # Longer than a task may run (CELERY_TASK_TIME_LIMIT), so that two workers meet on a batch only where a clock is wrong.
 LEASE = timedelta(seconds=150)
 _NEVER_EXAMINED = f"It was claimed {TRIES} times, and no worker lived to say why."
+# Of what is claimed together, before compression: it is read into memory, and examined in one transaction.
+_CLAIMED_BYTES = 8 * 1024 * 1024
 _ARRIVALS_APART = timedelta(seconds=1)
 _FULLNESS_HOLDS_SECONDS = 5.0
 
@@ -182,6 +184,7 @@ def has_waiting() -> bool:
 def claim(limit: int) -> list[Batch]:
     """Lease up to so many batches, the oldest first, for LEASE; what others hold or are about to hold is passed over.
 
+    Of large ones fewer: one that nobody can examine soon enough would let the leases of the others run out.
     Batches that were tried too often are set aside instead. One that was tried before comes alone: it may be what
     killed its worker, and others would count that as their own.
     """
@@ -201,6 +204,8 @@ def _taken(limit: int) -> list[Batch]:
         if batches and batches[0].tries >= TRIES:
             _set_aside(batches[0], batches[0].error or _NEVER_EXAMINED)
             return batches
+        sizes = accumulate(batch.size for batch in batches)
+        batches = batches[: max(1, sum(size <= _CLAIMED_BYTES for size in sizes))]
         until = timezone.now() + LEASE
         Batch.objects.filter(pk__in=[batch.pk for batch in batches]).update(
             state=Batch.State.LEASED, leased_until=until, tries=F("tries") + 1

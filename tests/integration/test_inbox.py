@@ -115,6 +115,14 @@ def test_the_oldest_batches_are_claimed_first(cluster: Cluster) -> None:
     assert [batch.pk for batch in inbox.claim(3)] == stored[3:]
 
 
+def test_of_large_batches_fewer_are_claimed_at_once_and_always_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [inbox.store(cluster, str(number).encode() * size).pk for number, size in enumerate((5, 5, 20, 1))]
+    monkeypatch.setattr(inbox, "_CLAIMED_BYTES", 12)
+    assert [[batch.pk for batch in inbox.claim(4)] for _ in range(4)] == [stored[:2], stored[2:3], stored[3:], []]
+
+
 def test_a_batch_that_kills_its_workers_is_set_aside_and_none_that_was_claimed_with_it(cluster: Cluster) -> None:
     _, poison, *_ = (inbox.store(cluster, str(number).encode()).pk for number in range(4))
     now, done = timezone.now(), set()

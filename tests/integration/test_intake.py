@@ -160,19 +160,14 @@ def test_of_several_batches_those_that_are_done_meanwhile_are_left_alone(cluster
     assert Cluster.objects.get().batches_finished == 2
 
 
-def test_batches_of_several_clusters_and_large_ones_are_not_examined_together(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_of_several_clusters_are_not_examined_together(cluster: Cluster) -> None:
     other = Cluster.objects.create(name="other")
     for number in range(3):
         for each in (cluster, other):
             inbox.store(each, made(f"role-{number}"))
-    monkeypatch.setattr(intake, "_TOGETHER_BYTES", 2 * Batch.objects.all()[0].size + 1)
     outcomes = list(intake.examine_all(inbox.claim(6)))
-    assert [len(outcome.opened) for outcome in outcomes] == [2, 1, 2, 1]
-    assert [{alert.cluster_id for alert in outcome.opened} for outcome in outcomes] == [
-        {cluster.pk}, {cluster.pk}, {other.pk}, {other.pk}
-    ]  # fmt: skip
+    assert [len(outcome.opened) for outcome in outcomes] == [3, 3]
+    assert [{alert.cluster_id for alert in outcome.opened} for outcome in outcomes] == [{cluster.pk}, {other.pk}]
 
 
 def test_the_same_role_by_webhook_and_by_log_is_one_alert_and_one_event(cluster: Cluster) -> None:

@@ -95,6 +95,7 @@ def test_a_full_inbox_is_shared_out_over_several_runs(
     cluster: Cluster, woken: Woken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "_TURN_SECONDS", 0)
+    monkeypatch.setattr(intake, "AT_ONCE", 3)
     store(cluster, *(f"role-{number}" for number in range(intake.AT_ONCE + 2)))
     tasks.examine_inbox()
     assert Batch.objects.filter(state=Batch.State.WAITING).count() == 2
