@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from alerts.audit.event import RBAC_GROUP, WRITES, Event
 from alerts.audit.glance import Glance
 from alerts.detections import (
-    audit_data_damaged,
     binding_changed,
     binding_created,
     certificate_approved,
@@ -52,6 +51,8 @@ _DETECTIONS = (
 # What these find in an event depends on what was there before it, or at first, and on nothing else that is known.
 JUDGED_BY_CHANGE = frozenset(each.NAME for each in (role_widened, role_deleted, binding_changed, default_role_tampered))
 TECHNIQUES: dict[str, tuple[str, ...]] = {detection.NAME: detection.TECHNIQUES for detection in _DETECTIONS}
+# API servers make UUIDs. A longer one was chosen by somebody: it may be absurd, or that of a canary of ours.
+_LONGEST_MADE = 36
 _IDENTITIES = {each.NAME: each.identity for each in (powerful_impersonation, token_issued, certificate_approved)}
 
 
@@ -61,8 +62,8 @@ def may_matter(event: Event | Glance) -> bool:
     An event that names no object may be what is left of a write, and one about RBAC may be a way of writing it that is
     not known here.
     """
-    # Asked of every event there is, so nothing is called: its audit ID is absurd, as audit_data_damaged has it.
-    if event.impersonated_user is not None or len(event.audit_id) > audit_data_damaged.LONGEST_AUDIT_ID:
+    # Asked of every event there is, so nothing is called.
+    if event.impersonated_user is not None or len(event.audit_id) > _LONGEST_MADE:
         return True
     if event.response_status is not None and event.response_status.code == 403:
         return True

@@ -44,7 +44,6 @@ def read(body: bytes, awaited: tripwire.Awaited = tripwire.NOTHING) -> Reading:
     """Read a body, decoding in full what any detection may find something in, and what may be awaited."""
     skimmed = skim(body, _judgement(awaited))
     events, routine = skimmed.decoded.events, skimmed.routine
-    everything: list[Event | Glance] = [*events, *routine]
     times = [glance.request_received_timestamp for glance in routine]
     times += [event.at for event in events if event.at]
     times.sort()
@@ -54,7 +53,8 @@ def read(body: bytes, awaited: tripwire.Awaited = tripwire.NOTHING) -> Reading:
         mentioned=mentions.of(events, routine),
         earliest=times[0] if times else None,
         latest=times[-1] if times else None,
-        canaries=tuple(stream.canaries(everything)),
+        # Their ids are longer than those that API servers make, so no routine event is one.
+        canaries=tuple(stream.canaries(events)),
     )
 
 

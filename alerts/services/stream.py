@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.audit.event import Event
-from alerts.audit.glance import Glance
 from alerts.cluster.errors import ClusterError
 from alerts.detections import audit_stream_silent
 from alerts.detections.audit_stream_silent import Silence
@@ -64,7 +63,7 @@ def _forget(cluster: Cluster) -> None:
     cluster.canaries.filter(sent_at__lt=until).delete()
 
 
-def canaries(events: Iterable[Event | Glance]) -> Iterator[str]:
+def canaries(events: Iterable[Event]) -> Iterator[str]:
     """Yield the audit ids among those of events that are a canary's, or look like one."""
     return (event.audit_id for event in events if event.audit_id.startswith(AUDIT_ID))
 

@@ -114,11 +114,12 @@ def test_nothing_recorded_that_is_passed_over_is_a_finding_and_most_is() -> None
     assert [finding for event in passed for finding in findings(event)] == []
 
 
-def test_a_write_of_a_role_a_refusal_and_a_borrowed_name_are_looked_at() -> None:
+def test_a_write_of_a_role_a_refusal_a_borrowed_name_and_a_canary_are_looked_at() -> None:
     assert not detections.may_matter(glanced(reading()))
     assert detections.may_matter(glanced(creation()))
     assert detections.may_matter(glanced(reading() | {"impersonatedUser": {"username": "system:admin"}}))
     assert detections.may_matter(glanced(reading() | {"responseStatus": {"code": 403}}))
+    assert detections.may_matter(glanced(reading() | {"auditID": "rolecall-canary-0123456789abcdef0123456789abcdef"}))
     assert not detections.may_matter(
         glanced(creation(objectRef={"resource": "leases", "apiGroup": "coordination.k8s.io"}))
     )
