@@ -8,13 +8,13 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from alerts.detections import audit_data_damaged
@@ -86,7 +86,7 @@ def _note_arrival(cluster: Cluster, at: datetime) -> None:
 def _lease(batch: Batch) -> bool:
     """Claim this one batch, and tell whether it could be claimed."""
     until = timezone.now() + LEASE
-    claimed = _claimable().filter(pk=batch.pk, tries__lt=TRIES)
+    claimed = (_waiting() | _expired()).filter(pk=batch.pk, tries__lt=TRIES)
     return bool(claimed.update(state=Batch.State.LEASED, leased_until=until, tries=F("tries") + 1))
 
 
@@ -143,9 +143,14 @@ def bodies(batches: Sequence[Batch]) -> Iterator[tuple[Batch, bytes]]:
         yield batch, archive.unpack(packed[batch.pk])
 
 
-def _claimable() -> QuerySet[Batch]:
-    waiting = Q(state=Batch.State.WAITING)
-    return Batch.objects.filter(waiting | Q(state=Batch.State.LEASED, leased_until__lte=timezone.now()))
+def _waiting() -> QuerySet[Batch]:
+    """Return the batches that nobody has claimed yet, the oldest first."""
+    return Batch.objects.filter(state=Batch.State.WAITING).order_by("received_at", "pk")
+
+
+def _expired() -> QuerySet[Batch]:
+    """Return those whose lease is over, or their pause after a failure."""
+    return Batch.objects.filter(state=Batch.State.LEASED, leased_until__lte=timezone.now()).order_by("leased_until")
 
 
 def oldest_waiting() -> timedelta:
@@ -178,7 +183,8 @@ def _oldest_untried() -> timedelta:
 
 def has_waiting() -> bool:
     """Tell whether there is something to claim."""
-    return _claimable().exists()
+    # In their order, for so they are found in an index: exists() may have PostgreSQL look through all that are done.
+    return any(found.values_list("pk")[:1] for found in (_waiting(), _expired()))
 
 
 def claim(limit: int) -> list[Batch]:
@@ -197,10 +203,7 @@ def claim(limit: int) -> list[Batch]:
 def _taken(limit: int) -> list[Batch]:
     """Lease some batches or set them aside, and return them."""
     with transaction.atomic():
-        # On SQLite, which has no row locks, the transaction itself is the lock (transaction_mode IMMEDIATE).
-        found = _claimable().order_by("pk").select_for_update(skip_locked=True, of=("self",))
-        batches = list(found.select_related("cluster").defer("body", "mentions")[:limit])
-        batches = list(takewhile(lambda batch: not batch.tries, batches)) or batches[:1]
+        batches = _next(limit)
         if batches and batches[0].tries >= TRIES:
             _set_aside(batches[0], batches[0].error or _NEVER_EXAMINED)
             return batches
@@ -213,6 +216,20 @@ def _taken(limit: int) -> list[Batch]:
     for batch in batches:
         batch.state, batch.leased_until, batch.tries = Batch.State.LEASED, until, batch.tries + 1
     return batches
+
+
+def _next(limit: int) -> list[Batch]:
+    """Hold what is to be claimed next: one that was tried before, or some that were not.
+
+    Each state is asked for by itself. Both together are found in no index in their order, and each claim would look at
+    all batches that are kept, or sort all that wait.
+    """
+    for found, most in ((_expired(), 1), (_waiting(), limit)):
+        # On SQLite, which has no row locks, the transaction itself is the lock (transaction_mode IMMEDIATE).
+        free = found.select_for_update(skip_locked=True, of=("self",))
+        if batches := list(free.select_related("cluster").defer("body", "mentions")[:most]):
+            return batches
+    return []
 
 
 def hold(batches: Iterable[Batch]) -> dict[int, Batch]:

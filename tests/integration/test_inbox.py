@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -113,6 +114,25 @@ def test_the_oldest_batches_are_claimed_first(cluster: Cluster) -> None:
     stored = [inbox.store(cluster, str(number).encode()).pk for number in range(5)]
     assert [batch.pk for batch in inbox.claim(3)] == stored[:3]
     assert [batch.pk for batch in inbox.claim(3)] == stored[3:]
+
+
+def test_what_waits_is_found_in_an_index_in_its_order_however_much_is_done(cluster: Cluster) -> None:
+    inbox.store(cluster, BODY)
+    if connection.vendor == "postgresql":
+        # As with a table that is worth an index
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = inbox._waiting()[:3].explain()
+    assert "batch_oldest" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_one_that_was_tried_before_comes_first_and_alone(cluster: Cluster) -> None:
+    tried, *others = (inbox.store(cluster, str(number).encode()).pk for number in range(3))
+    inbox.claim(1)
+    with time_machine.travel(timezone.now() + inbox.LEASE + timedelta(seconds=1)):
+        assert [batch.pk for batch in inbox.claim(3)] == [tried]
+        assert [batch.pk for batch in inbox.claim(3)] == others
 
 
 def test_of_large_batches_fewer_are_claimed_at_once_and_always_one(
