@@ -4,9 +4,11 @@
 grace for events that are still on their way, or that wait in the inbox.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +25,8 @@ from alerts.services import alarm, delivery, inventory, tripwire
 
 # By how much the clock of an API server may be ahead of ours.
 _SKEW = timedelta(seconds=5)
-_AT_ONCE = 500
+# Each takes some ten milliseconds, in which on SQLite nobody else can write.
+_AT_ONCE = 50
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
 _Explanation = AccessVersion.Explanation
 # Of these nobody was given anything that they had not before.
@@ -61,9 +64,18 @@ def reconcile(cluster: Cluster) -> list[Alert]:
         # Objects are held before alerts are, as intake does.
         _infer_deletions(cluster)
         _note_late_events(cluster)
-        around = _Surroundings(cluster)
-        opened = [_judge(version, around) for version in _judgeable(cluster)]
-    return [alert for alert in opened if alert is not None]
+    around, opened = _Surroundings(cluster), list[Alert]()
+    while (more := _judge_some(cluster, around)) is not None:
+        opened += more
+    return opened
+
+
+def _judge_some(cluster: Cluster, around: "_Surroundings") -> list[Alert] | None:
+    """Judge as many versions as nobody has to wait for; return the alerts that opened, None where nothing is left."""
+    with transaction.atomic():
+        versions = _judgeable(cluster)
+        opened = [_judge(version, around) for version in versions]
+    return [alert for alert in opened if alert is not None] if versions else None
 
 
 def _judgeable(cluster: Cluster) -> list[AccessVersion]:
@@ -220,13 +232,23 @@ def _note_late_events(cluster: Cluster) -> None:
 
 def _infer_deletions(cluster: Cluster) -> None:
     """Record what a creation under another uid proves: the object before it is gone, though no event said so."""
-    again = AccessObject.objects.filter(cluster=cluster).annotate(
-        uids=Count("versions__uid", distinct=True, filter=~Q(versions__uid=""))
-    )
-    names = again.filter(uids__gt=1).values_list("kind", "namespace", "name")
-    for named in AccessObject.hold(cluster, names).values():
-        for last, first in _gaps(list(named.versions.order_by("at", "pk"))):
-            named.versions.create(source=_LISTING, at=first.at - timedelta(microseconds=1), uid=last.uid, deletion=True)
+    uids = Count("versions__uid", distinct=True, filter=~Q(versions__uid=""))
+    again = AccessObject.objects.filter(cluster=cluster).annotate(uids=uids).filter(uids__gt=1)
+    # Most of them were told to be deleted, and need not be held.
+    lacking = {versions[0].object_id for versions in _histories(again) if any(_gaps(versions))}
+    names = again.filter(pk__in=lacking).values_list("kind", "namespace", "name")
+    held = AccessObject.hold(cluster, names)
+    for versions in _histories(held.values()):
+        for last, first in _gaps(versions):
+            gone_at = first.at - timedelta(microseconds=1)
+            first.object.versions.create(source=_LISTING, at=gone_at, uid=last.uid, deletion=True)
+
+
+def _histories(named: Iterable[AccessObject]) -> Iterator[list[AccessVersion]]:
+    """Yield the versions of each of these objects in their order, without what they said."""
+    versions = AccessVersion.objects.filter(object__in=named).defer("manifest")
+    for _, history in groupby(versions.order_by("object", "at", "pk"), key=attrgetter("object_id")):
+        yield list(history)
 
 
 def _gaps(versions: list[AccessVersion]) -> Iterator[tuple[AccessVersion, AccessVersion]]:

@@ -71,6 +71,24 @@ def test_each_return_to_an_earlier_version_is_an_alert(listed: Listed) -> None:
     assert titles == [changed, changed, [], changed, changed]
 
 
+def test_however_much_there_is_to_judge_nobody_waits_for_all_of_it(
+    listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "_AT_ONCE", 2)
+    committed: list[int] = []
+    judgeable = reconciliation._judgeable
+
+    def counted(cluster: Cluster) -> list[AccessVersion]:
+        found = judgeable(cluster)
+        committed.append(len(found))
+        return found
+
+    monkeypatch.setattr(reconciliation, "_judgeable", counted)
+    opened = listed(role(), *(role(f"made-{number}", uid=f"made-{number}") for number in range(5)))
+    assert len(opened) == 5
+    assert committed == [2, 2, 1, 0]
+
+
 def test_nothing_is_judged_before_its_event_had_its_time(cluster: Cluster, listed: Listed) -> None:
     assert listed(role(resourceVersion="4712"), wait=False) == []
     assert reconciliation.due() == []
