@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -16,35 +16,36 @@ from alerts.views.request import Request
 
 DAMAGED_SHOWN = 50
 UNAUDITED_SHOWN = 20
+_UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED)
 
 
 @require_GET
 def clusters(request: Request) -> HttpResponse:
     """List the clusters with the health of their streams."""
-    waiting = Count("batches", filter=Q(batches__state__in=[Batch.State.WAITING, Batch.State.LEASED]))
-    quarantined = Count("batches", filter=Q(batches__state=Batch.State.QUARANTINED))
-    listed = Cluster.objects.annotate(waiting=waiting, quarantined=quarantined)
-    damaged = dict(Cluster.objects.annotate(n=Count("damaged_items")).values_list("pk", "n"))
-    rows = [(each, damaged[each.pk]) for each in listed]
+    waiting, quarantined = _batches(*_UNEXAMINED), _batches(Batch.State.QUARANTINED)
+    listed = Cluster.objects.annotate(damaged=Count("damaged_items"))
+    rows = [(each, waiting.get(each.pk, 0), quarantined.get(each.pk, 0)) for each in listed]
     return render(request, "alerts/clusters.html", {"rows": rows})
+
+
+def _batches(*states: Batch.State) -> dict[int, int]:
+    """Return how many batches of each cluster are in one of these states: most are done, and are not looked at."""
+    found = Batch.objects.filter(state__in=states).order_by().values("cluster").annotate(n=Count("pk"))
+    return dict(found.values_list("cluster", "n"))
 
 
 @require_GET
 def cluster(request: Request, name: str) -> HttpResponse:
     """Show one cluster: its stream, its connection, what no event told, and every item that could not be read."""
     found = get_object_or_404(Cluster, name=name)
-    states = dict(found.batches.values_list("state").annotate(n=Count("pk")))
     context = {
         "cluster": found,
-        "waiting": states.get(Batch.State.WAITING, 0) + states.get(Batch.State.LEASED, 0),
-        "examined": states.get(Batch.State.DONE, 0),
+        "waiting": found.batches.filter(state__in=_UNEXAMINED).count(),
+        "examined": found.batches_finished,
         "quarantined": found.batches.filter(state=Batch.State.QUARANTINED)
         .select_related("alert")
         .defer("body", "mentions"),
-        "failing": found.batches.filter(tries__gt=1)
-        .exclude(error="")
-        .exclude(state=Batch.State.QUARANTINED)
-        .defer("body")[:20],
+        "failing": found.batches.filter(state__in=_UNEXAMINED, tries__gt=1).exclude(error="").defer("body")[:20],
         "damaged": found.damaged_items.select_related("alert").order_by("-received_at").defer("body")[:DAMAGED_SHOWN],
         "damaged_count": found.damaged_items.count(),
         "may_change": request.user.has_perm("alerts.change_cluster"),
