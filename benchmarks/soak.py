@@ -28,6 +28,7 @@ SHORTEST = 3.0
 # Of a program's memory: what a working set breathes.
 ALLOWED = 0.05
 _DIFFERENT = 200
+_ID = re.compile(rb'"auditID":"[0-9a-f]{4}')
 _THEN = re.compile(rb'"2026-11-25T00:0\d:')
 # An API server posts by as many; one that waits for an answer does not keep the others.
 _CONNECTIONS = 4
@@ -58,7 +59,7 @@ def bodies() -> Iterator[bytes]:
     made = corpus.bodies(_DIFFERENT * corpus.BATCH)
     for turn in itertools.count():
         for body in made:
-            fresh = body.replace(b'"auditID":"', b'"auditID":"%d-' % turn)
+            fresh = _ID.sub(b'"auditID":"%04x' % turn, body)
             yield _THEN.sub(b'"%b:' % f"{datetime.now(UTC):%Y-%m-%dT%H:%M}".encode(), fresh)
 
 
