@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alerts.audit.visible import visible
+from alerts.cluster.call import Call
 from alerts.cluster.errors import (
     AlreadyExists,
     ClusterError,
@@ -21,16 +22,13 @@ from alerts.cluster.errors import (
 )
 from alerts.rbac import Request
 
-if TYPE_CHECKING:
-    from alerts.cluster.connection import Call
-
 # The sentence of the RBAC authorizer (apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage).
 _LACKS_PERMISSION = re.compile(r"User  cannot \S+ (resource|path) ")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LONGEST_MESSAGE = 2000
 
 
-def examine(call: "Call", status: int, headers: Mapping[str, str], body: bytes) -> Any:
+def examine(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """Return the JSON of a success.
 
     Raises the ClusterError that fits anything else.
@@ -46,7 +44,7 @@ def examine(call: "Call", status: int, headers: Mapping[str, str], body: bytes) 
     raise _error(call, status, headers, content)
 
 
-def _error(call: "Call", status: int, headers: Mapping[str, str], content: Mapping[str, Any]) -> ClusterError:
+def _error(call: Call, status: int, headers: Mapping[str, str], content: Mapping[str, Any]) -> ClusterError:
     said = visible(str(content.get("message", "")))[:_LONGEST_MESSAGE]
     what = _what(call)
     if status == 401:
@@ -75,7 +73,7 @@ def _not_found(request: Request, what: str, content: Mapping[str, Any], said: st
     return NotFound(f"{what} does not exist." if request.name else f"The cluster did not find it: {said}")
 
 
-def _forbidden(call: "Call", what: str, said: str) -> ClusterError:
+def _forbidden(call: Call, what: str, said: str) -> ClusterError:
     if not _LACKS_PERMISSION.search(_unquoted(said)):
         return Refused(f"The cluster refuses this for {what}: {said}", answer=said)
     rule = _missing_rule(call)
@@ -88,7 +86,7 @@ def _forbidden(call: "Call", what: str, said: str) -> ClusterError:
     )
 
 
-def _missing_rule(call: "Call") -> dict[str, list[str]]:
+def _missing_rule(call: Call) -> dict[str, list[str]]:
     """Return the rule that our account lacks. The name is left out: a rule by name would serve this one object only."""
     if call.request.path is not None:
         return {"nonResourceURLs": [call.request.path], "verbs": [call.request.verb]}
@@ -108,7 +106,7 @@ def _other_object(what: str) -> UidConflict:
     return UidConflict(f"{what} is not the object that was planned: it was deleted and made again. Plan anew.")
 
 
-def _invalid(call: "Call", what: str, status: int, content: Mapping[str, Any], said: str) -> ClusterError:
+def _invalid(call: Call, what: str, status: int, content: Mapping[str, Any], said: str) -> ClusterError:
     details = content.get("details") or {}
     # A patch that names another uid is "invalid: metadata.uid: … field is immutable".
     causes = {cause.get("field") for cause in details.get("causes") or []}
@@ -120,7 +118,7 @@ def _invalid(call: "Call", what: str, status: int, content: Mapping[str, Any], s
     return Invalid(f"The cluster does not accept the request for {what}: {said}", status=status, answer=said)
 
 
-def _what(call: "Call") -> str:
+def _what(call: Call) -> str:
     """Return what the call is about; a create has its name in the body only."""
     request = call.request
     if request.path is not None:

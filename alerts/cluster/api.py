@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from alerts.cluster.connection import Call, Connection
+from alerts.cluster.call import Call
+from alerts.cluster.connection import Connection
 from alerts.cluster.errors import Failed
 from alerts.cluster.kinds import KINDS, WORKLOAD_KINDS, Manifest, ObjectReference
 from alerts.cluster.manifests import without_managed_fields

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,8 +10,8 @@ from kubernetes.client import ApiClient, ApiException, Configuration
 
 from alerts.cluster import address as addresses
 from alerts.cluster import answers
+from alerts.cluster.call import Call
 from alerts.cluster.errors import AddressRefused, CertificateUntrusted, ClusterError, Failed, Unanswered, Unreachable
-from alerts.rbac import Request
 
 # A page of 500 roles is some hundred kilobytes; an answer beyond this is no API server's.
 ANSWER_LIMIT = 64 * 1024 * 1024
@@ -26,19 +25,6 @@ class _Secret(str):
 
     def __repr__(self) -> str:
         return "'…'"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is asked of the API: HTTP method and path, and the same in RBAC's words."""
-
-    method: str
-    path: str
-    request: Request
-    query: Mapping[str, str] | None = None
-    body: Mapping[str, Any] | None = None
-    content_type: str = "application/json"
-    audit_id: str | None = None
 
 
 class Connection:
