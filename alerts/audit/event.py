@@ -25,6 +25,9 @@ LONG_RUNNING = "ResponseStarted"
 FINAL_STAGES: frozenset[str | None] = frozenset({"ResponseComplete", "Panic", None})
 UNBODIED = Raw(b"")
 LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
+# Of these no request is rehearsed: their handlers look at no dryRun (TokenREST.Create in
+# pkg/registry/core/serviceaccount/storage, and whatever is a Connecter).
+_NEVER_REHEARSED = frozenset({"token", "exec", "attach", "portforward", "proxy"})
 
 Code = Annotated[int, Meta(ge=0, le=999)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -175,8 +178,10 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         Of a deletion its body says so, which is logged from level Request on, and the address only where it has none
         (DeleteResource in pkg/endpoints/handlers/delete.go of k8s.io/apiserver); everything else says so in its
         address. Only "All" is a dry run, every other value is refused (ValidateDryRun in apimachinery's
-        meta/v1/validation).
+        meta/v1/validation). A read is carried out whatever its address says, and so is what makes a token or a shell.
         """
+        if (self.verb and self.verb not in WRITES) or self.subresource in _NEVER_REHEARSED:
+            return False
         if self.verb not in DELETIONS:
             return self._rehearsed_by_address if self.request_uri else None
         if self.level not in {"Request", "RequestResponse"} or self.truncated:

@@ -230,6 +230,17 @@ def test_an_escalation_is_refused_in_every_form(api_server: APIServer) -> None:
         api_server.ask("DELETE", path)
 
 
+def test_a_token_whose_making_is_called_a_rehearsal_works_and_is_found(api_server: APIServer) -> None:
+    api_server.ask("POST", ACCOUNTS, {"metadata": {"name": "actor"}})
+    path = f"{ACCOUNTS}/actor/token?dryRun=All"
+    body: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    issued = [("token_issued", "Token issued for service account contract/actor")]
+    assert found(api_server, 201, "POST", path, body) == issued
+    token = api_server.ask("POST", path, body)[1]["status"]["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert api_server.pool.request("GET", api_server.address + ROLES, headers=headers, retries=False).status == 403
+
+
 def test_a_token_for_anothers_account_is_found(api_server: APIServer) -> None:
     api_server.ask("POST", ACCOUNTS, {"metadata": {"name": "porter"}})
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}}

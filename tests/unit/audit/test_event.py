@@ -77,6 +77,23 @@ def test_a_dry_run_is_what_kubernetes_takes_for_one(query: str, *, expected: boo
     assert decoded(creation(requestURI=address + query)).dry_run is expected
 
 
+@pytest.mark.parametrize(
+    ("verb", "resource", "subresource"),
+    [
+        ("get", "secrets", ""),
+        ("list", "secrets", ""),
+        ("create", "serviceaccounts", "token"),
+        ("create", "pods", "exec"),
+        ("delete", "services", "proxy"),
+    ],
+)
+def test_what_api_servers_carry_out_whatever_its_address_says_is_no_dry_run(
+    verb: str, resource: str, subresource: str
+) -> None:
+    about = {"resource": resource, "subresource": subresource, "name": "x"}
+    assert decoded(creation(verb=verb, objectRef=about, requestURI="/x?dryRun=All")).dry_run is False
+
+
 def test_a_deletion_says_in_its_body_that_it_is_a_dry_run() -> None:
     options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
     assert decoded(DELETION | {"requestObject": options | {"dryRun": ["All"]}}).dry_run is True

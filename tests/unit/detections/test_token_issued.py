@@ -55,11 +55,15 @@ def test_an_accounts_own_token_is_nothing() -> None:
     assert findings(token(user={"username": "system:serviceaccount:db:bot"}))
 
 
-def test_an_attempt_is_found_and_a_failure_or_rehearsal_is_nothing() -> None:
+def test_a_token_is_issued_though_the_request_calls_itself_a_rehearsal() -> None:
+    assert found(token(requestURI="/x?dryRun=All")) == ("token_issued", TITLE)
+
+
+def test_an_attempt_is_found_and_a_failure_or_a_rehearsed_secret_is_nothing() -> None:
     title = "Attempt to get a token of service account web/bot"
     assert found(token(responseStatus={"code": 403}))[1] == title
     assert not findings(token(responseStatus={"code": 404}))
-    assert not findings(token(requestURI="/x?dryRun=All"))
+    assert not findings(secret(requestURI="/x?dryRun=All"))
     assert not findings(token(stage="RequestReceived"))
 
 
