@@ -100,6 +100,13 @@ def test_never_by_a_change(api_server: APIServer) -> None:
     assert titles(api_server, 200, "PATCH", path, {"rules": EVERYTHING}, content_type=MERGE) == []
 
 
+@pytest.mark.control_plane
+def test_a_rehearsal_that_the_api_server_does_not_see_for_parameters_is_a_creation(real: APIServer) -> None:
+    path = f"{ROLES}?dryRun=All{'&a' * 10_000}"
+    assert titles(real, 201, "POST", path, role("detect-crowd")) == ["ClusterRole detect-crowd created"]
+    assert real.ask("DELETE", f"{ROLES}/detect-crowd")[0] == 200
+
+
 def test_an_attempt_without_permission(api_server: APIServer) -> None:
     refused = titles(api_server, 403, "POST", ROLES, role("detect-refused"), user="nobody")
     assert refused == ["Attempt to create an unnamed ClusterRole"]
