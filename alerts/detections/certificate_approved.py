@@ -5,8 +5,8 @@ works, and no finding. ATT&CK: T1098.006, Additional Container Cluster Roles; T1
 """
 
 import base64
-import binascii
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +26,10 @@ CLIENT_SIGNERS = frozenset({"kubernetes.io/kube-apiserver-client", "kubernetes.i
 _KUBELET = "kubernetes.io/kube-apiserver-client-kubelet"
 _APPROVERS = frozenset({CONTROLLER_MANAGER, "system:serviceaccount:kube-system:certificate-controller"})
 _LARGEST = 64 * 1024
+# From where a block may begin to the next end of one. Which of several Go reads depends on its version and on what is
+# wrong with the others (Decode in encoding/pem).
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----(?=(.*?)-----END )", re.DOTALL)
+_HEADERS = re.compile(rb"\s*(?:[^\n:]*:[^\n]*\n)*")
 
 
 def examine(event: Event, _known: Known) -> Iterator[Finding]:
@@ -44,8 +48,8 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
     request = _request(event)
     if event.succeeded is False or not _approved(request) or _ordinary(event, request):
         return
-    uid, holder = uid_of(request), identity(event)
-    named = f": {_named(holder)}" if holder else ""
+    uid, holders = uid_of(request), _identities(event)
+    named = f": {' or '.join(map(_named, holders[:3]))}" if holders else ""
     cause = ["uid", uid] if uid else ["request", event.name, *request_of(event)]
     if event.succeeded is None:
         cause = ["uncertain", event.name, event.actor, day_of(event)]
@@ -61,19 +65,39 @@ def examine(event: Event, _known: Known) -> Iterator[Finding]:
 
 
 def identity(event: Event) -> Identity | None:
-    """Return whom the certificate names, by the request's own subject; None where that was not recorded.
+    """Return whom the certificate names; None where that was not recorded, or several requests in it leave it open."""
+    found = _identities(event)
+    return found[0] if len(found) == 1 else None
+
+
+def _identities(event: Event) -> list[Identity]:
+    """Return whom the certificate may name, by the request's own subject: more than one only where it is to deceive.
 
     The common name is the user, each organisation a group (CommonNameUserConversion of k8s.io/apiserver). A
     certificate that no API server takes for a log-in names nobody.
     """
     spec = (_request(event) or {}).get("spec")
-    if not isinstance(spec, dict) or spec.get("signerName") not in CLIENT_SIGNERS:
-        return None
+    encoded = spec.get("request") if isinstance(spec, dict) and spec.get("signerName") in CLIENT_SIGNERS else None
+    if not isinstance(encoded, str) or len(encoded) >= _LARGEST:
+        return []
     try:
-        encoded = spec.get("request")
-        pem = base64.b64decode(encoded, validate=True) if isinstance(encoded, str) and len(encoded) < _LARGEST else b""
-        subject = x509.load_pem_x509_csr(pem).subject
-    except (ValueError, binascii.Error):
+        text = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return []
+    return list(dict.fromkeys(found for block in _BLOCK.finditer(text) if (found := _named_in(block[1]))))
+
+
+def may_name_anybody(event: Event) -> bool:
+    """Tell whether nobody knows whom the certificate names, and it may log in."""
+    return identity(event) is None and signer(event) in {"", *CLIENT_SIGNERS}
+
+
+def _named_in(block: bytes) -> Identity | None:
+    """Return whom a block of PEM names, None where it holds no request that Go would read."""
+    content = _HEADERS.sub(b"", block, count=1)
+    try:
+        subject = x509.load_der_x509_csr(base64.b64decode(b"".join(content.split()), validate=True)).subject
+    except ValueError:
         return None
     names = [str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     groups = tuple(str(each.value) for each in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))

@@ -1,6 +1,7 @@
 """Every kind of write that gives somebody more, on a real API server and on the practice cluster, is found."""
 
 import time
+from base64 import b64decode, b64encode
 from itertools import count
 from typing import Any
 
@@ -260,6 +261,19 @@ def test_acting_as_somebody_powerful_is_found_and_so_is_the_attempt(api_server: 
     attempt = (403, ["Attempt to impersonate somebody whom the log does not name"])
     assert asked_as(api_server, manager, by="nobody") == attempt
     assert asked_as(api_server, manager, "/metrics", by="nobody") == attempt
+
+
+@pytest.mark.control_plane
+def test_a_request_behind_a_decoy_that_go_passes_over_is_named(real: APIServer) -> None:
+    decoy, meant = (b64decode(signing_request(*names)) for names in (("alice", "developers"), ("eve", "admins")))
+    text = b64encode(decoy.rstrip() + b" passed over\n" + meant).decode()
+    spec = {"request": text, "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]}
+    code, request = real.ask("POST", REQUESTS, {"metadata": {"name": "decoy"}, "spec": spec})
+    assert code == 201, request
+    approved = request | {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "Test"}]}}
+    ((_, title),) = found(real, 200, "PUT", f"{REQUESTS}/decoy/approval", approved)
+    assert title == "Certificate request decoy approved: user alice in developers or user eve in admins"
+    real.ask("DELETE", f"{REQUESTS}/decoy")
 
 
 @pytest.mark.parametrize("api_server", [REAL], indirect=True)

@@ -1,19 +1,34 @@
 """How bad it is that somebody's power was taken or handed out: by a token, a certificate, or by impersonation."""
 
 from alerts import rbac
-from alerts.detections import Identity
+from alerts.detections import Identity, certificate_approved
 from alerts.detections.identity import node_rules
 from alerts.rbac.subjects import MASTERS
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.scoring import Risk
+from alerts.services.kept import event_of
 
 _UNKNOWN = 50
+# Whoever makes a certificate for an administrator may see to it that nobody can tell.
+_ANYBODY = 70
 _NOTHING = 5
 _REFUSED = 0.5
 _KNOWN_BEFORE = 0.3
 _NODE = 0.5
 # Nobody can recall it while it lasts.
 _LASTING = 10
+
+
+def may_be_anybody(case: Case) -> bool:
+    """Tell whether it is a certificate to log in with of which nobody knows whom it names."""
+    event = event_of(case.opening) if case.opening else None
+    return event is not None and certificate_approved.may_name_anybody(event)
+
+
+def anybody() -> Risk:
+    """Return how bad it is that a certificate may name anybody."""
+    label = "whom the certificate names is not known: it may be anybody"
+    return Risk(_ANYBODY, rbac.Severity.of(_ANYBODY), ((label, str(_ANYBODY)),))
 
 
 def rules_of(case: Case, identity: Identity) -> rbac.RuleSet | None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from alerts import rbac
+from alerts.detections import certificate_approved
 from alerts.models import AccessVersion, AuditEvent
 from alerts.services import folding, inventory
 from alerts.services.investigation import creator, identities, sightings, tools
@@ -56,6 +57,8 @@ def _eased(risk: Risk, factor: float, label: str, *, grave: bool) -> Risk:
 def _weighed(case: Case, rules: rbac.RuleSet | None) -> Risk:
     if case.alert.object is None and case.identity is not None:
         return identities.risk_of(case, case.identity)
+    if case.alert.detection == certificate_approved.NAME and identities.may_be_anybody(case):
+        return identities.anybody()
     if case.alert.attempted:
         return _attempt(case, rules)
     if rules is None or case.ref is None:

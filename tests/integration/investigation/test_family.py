@@ -243,6 +243,15 @@ def test_a_certificate_of_the_masters_is_as_bad_as_it_gets(cluster: Cluster) -> 
     assert "approved a certificate for the user eve in system:masters, which permits everything" in told(alert)
 
 
+def test_a_certificate_of_which_nobody_knows_whom_it_names_may_be_anybodys(cluster: Cluster) -> None:
+    alert = last(cluster, approval(verb="patch", requestObject=[{"op": "add"}], responseObject=None))
+    assert (alert.severity, alert.factors) == (
+        "high",
+        [["whom the certificate names is not known: it may be anybody", "70"]],
+    )
+    assert last(cluster, approval("kubernetes.io/kubelet-serving")).score < alert.score
+
+
 def test_acting_as_the_masters_is_grave_unless_one_is_one(cluster: Cluster) -> None:
     masters = {"username": "root", "groups": ["system:masters"]}
     alert = last(cluster, reading() | {"impersonatedUser": masters})

@@ -1,4 +1,5 @@
 import base64
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -46,6 +47,32 @@ def test_an_approval_names_whom_the_certificate_is_for() -> None:
     identity = detections.identity("certificate_approved", decoded(approval()))
     assert identity == Identity(Subject("User", "eve"), ("system:masters",))
     assert identity.unlimited
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda decoy: decoy.rstrip() + b" x\n",
+        lambda decoy: b"x" + decoy,
+        lambda decoy: decoy.replace(b"\n-----END", b"-----END"),
+        lambda decoy: decoy.replace(b"REQUEST-----\n", b"REQUEST-----\na: b\n", 1),
+    ],
+    ids=["something after it", "something before it", "its end in a line with it", "a header"],
+)
+def test_a_decoy_that_go_may_pass_over_does_not_hide_whom_a_certificate_names(spoilt: Callable[[bytes], bytes]) -> None:
+    decoy, real = (base64.b64decode(signing_request(*names)) for names in (("alice", "dev"), ("eve", "ops")))
+    request = base64.b64encode(spoilt(decoy) + real).decode()
+    title = "Certificate request mine approved: user alice in dev or user eve in ops"
+    assert found(approval(request=request)) == ("certificate_approved", title)
+    assert detections.identity("certificate_approved", decoded(approval(request=request))) is None
+
+
+@pytest.mark.parametrize(
+    "before", [b"-----BEGIN CERTIFICATE REQUEST-----\n!\n-----END CERTIFICATE REQUEST-----\n", b"\xff\n"]
+)
+def test_what_is_no_request_hides_none_after_it(before: bytes) -> None:
+    request = base64.b64encode(before + base64.b64decode(signing_request("eve", "ops"))).decode()
+    assert found(approval(request=request))[1] == "Certificate request mine approved: user eve in ops"
 
 
 def test_an_approval_of_which_nothing_was_recorded_is_found_all_the_same() -> None:
