@@ -30,6 +30,8 @@ LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 _NEVER_REHEARSED = frozenset({"token", "exec", "attach", "portforward", "proxy"})
 # Of an address with more parameters Go reads none, and older versions read them all (urlmaxqueryparams in net/url).
 _MOST_PARAMETERS = 10_000
+# What is answered before any object of a collection is deleted, though the authorizer allowed it.
+BEFORE_ANY = frozenset({404, 405, 406, 415, 429})
 
 Code = Annotated[int, Meta(ge=0, le=999)]
 Time = Annotated[datetime, Meta(tz=True)]
@@ -167,10 +169,13 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         """Whether the request was carried out; None where that is unknown. A dry run succeeds too.
 
         Above 500 it may have been: whoever asks for a short timeout, or hangs up, is told 504 while the write goes on
-        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver).
+        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver). And of a collection some may be gone where
+        one could not be deleted, for a precondition or a policy (DeleteCollection in pkg/registry/generic/registry).
         """
         if self.code is None or self.code >= 500 or self.stage == "Panic":
             return None
+        if self.verb == "deletecollection" and self.code >= 400 and self.decision == "allow":
+            return False if self.code in BEFORE_ANY else None
         return self.code < 400
 
     @property

@@ -17,7 +17,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from alerts import rbac
-from alerts.audit.event import RBAC_GROUP
+from alerts.audit.event import BEFORE_ANY, RBAC_GROUP
 from alerts.detections import unaudited_change
 from alerts.detections.unaudited_change import Standing
 from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Batch, Cluster
@@ -207,7 +207,9 @@ def _never_was(version: AccessVersion, before: AccessVersion | None) -> bool:
 
 def _uncertain(of: str = "") -> Q:
     """Return the condition that nobody knows whether a kept event was carried out, as Event.succeeded has it."""
-    return Q(**{f"{of}code__isnull": True}) | Q(**{f"{of}code__gte": 500}) | Q(**{f"{of}stage": "Panic"})
+    unknown = Q(**{f"{of}code__isnull": True}) | Q(**{f"{of}code__gte": 500}) | Q(**{f"{of}stage": "Panic"})
+    collection = Q(**{f"{of}verb": "deletecollection", f"{of}decision": "allow", f"{of}code__gte": 400})
+    return unknown | (collection & ~Q(**{f"{of}code__in": BEFORE_ANY}))
 
 
 def _note_late_events(cluster: Cluster) -> None:

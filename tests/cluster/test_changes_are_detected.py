@@ -164,6 +164,17 @@ def test_a_collection_is_found_role_by_role(api_server: APIServer) -> None:
     assert gone == [("role_deleted", f"ClusterRole {name} deleted") for name in ("heap-a", "heap-b")]
 
 
+@pytest.mark.control_plane
+def test_a_collection_of_which_some_is_deleted_though_the_answer_is_a_conflict_is_found(real: APIServer) -> None:
+    roles = [role(f"part-{name}", GET_PODS, labels={"part": "yes"}) for name in "ab"]
+    uid, _ = [real.ask("POST", ROLES, each)[1]["metadata"]["uid"] for each in roles]
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+    title = "ClusterRoles deleted, all at once, if that was carried out: the API server answered 409"
+    assert found(real, 409, "DELETE", f"{ROLES}?labelSelector=part", options) == [("role_deleted", title)]
+    assert [real.ask("GET", f"{ROLES}/part-{name}")[0] for name in "ab"] == [404, 200]
+    real.ask("DELETE", f"{ROLES}/part-b")
+
+
 @pytest.mark.parametrize("selector", ["", "labelSelector=told&"], ids=["one", "a collection"])
 def test_a_deletion_with_a_body_is_carried_out_whatever_its_address_says(api_server: APIServer, selector: str) -> None:
     path = f"{ROLES}/told"

@@ -75,7 +75,7 @@ def test_of_a_deletecollection_no_more_is_mentioned_than_has_room() -> None:
         {"responseObject": None},
         {"responseObject": {"kind": "RoleList", "items": 7}},
         {"responseObject": {"kind": "RoleList", "items": [None, {"metadata": {"name": 7}}]}},
-        {"responseStatus": {"metadata": {}, "code": 403}},
+        {"responseStatus": {"code": 403}, "annotations": {"authorization.k8s.io/decision": "forbid"}},
     ],
 )
 def test_a_deletecollection_that_lists_nothing_mentions_no_name(changes: dict[str, Any]) -> None:

@@ -198,6 +198,23 @@ def test_an_event_that_cannot_have_made_it_explains_nothing(
     assert "ClusterRole reader changed without an audit event" in [alert.title for alert in opened]
 
 
+@pytest.mark.parametrize(("answered", "told"), [("allow", 1), ("forbid", 0)])
+def test_a_collection_of_which_some_may_be_gone_explains_that_one_is(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller, answered: str, told: int
+) -> None:
+    clock.shift(60)
+    event = written(
+        "deletecollection",
+        objectRef={"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io"},
+        responseStatus={"code": 409 if told else 403},
+        responseObject={"kind": "Status"},
+        annotations={"authorization.k8s.io/decision": answered},
+    )
+    take_in(cluster, event)
+    assert Alert.objects.filter(detection="role_deleted").count() == told
+    assert len(listed()) == 1 - told
+
+
 def test_an_event_that_shows_one_version_explains_no_other(
     cluster: Cluster, listed: Listed, clock: time_machine.Traveller
 ) -> None:

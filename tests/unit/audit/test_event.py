@@ -97,6 +97,24 @@ def test_what_api_servers_carry_out_whatever_its_address_says_is_no_dry_run(
     assert decoded(creation(verb=verb, objectRef=about, requestURI="/x?dryRun=All")).dry_run is False
 
 
+@pytest.mark.parametrize(
+    ("verb", "code", "decision", "expected"),
+    [
+        ("deletecollection", 409, "allow", None),
+        ("deletecollection", 403, "allow", None),
+        ("deletecollection", 403, "forbid", False),
+        ("deletecollection", 429, "allow", False),
+        ("deletecollection", 401, "", False),
+        ("delete", 409, "allow", False),
+    ],
+)
+def test_what_a_collection_lost_before_its_deletion_failed_nobody_knows(
+    verb: str, code: int, decision: str, *, expected: bool | None
+) -> None:
+    said = {"authorization.k8s.io/decision": decision}
+    assert decoded(creation(verb=verb, responseStatus={"code": code}, annotations=said)).succeeded is expected
+
+
 def test_a_deletion_says_in_its_body_that_it_is_a_dry_run() -> None:
     options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
     assert decoded(DELETION | {"requestObject": options | {"dryRun": ["All"]}}).dry_run is True
