@@ -30,6 +30,8 @@ LOG_HEADER = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 _NEVER_REHEARSED = frozenset({"token", "exec", "attach", "portforward", "proxy"})
 # Of an address with more parameters Go reads none, and older versions read them all (urlmaxqueryparams in net/url).
 _MOST_PARAMETERS = 10_000
+# By `Accept: application/json;as=Table` and the like (transformResponseObject in pkg/endpoints/handlers/response.go).
+ABRIDGED = frozenset({"PartialObjectMetadata", "PartialObjectMetadataList", "Table"})
 # What is answered before any object of a collection is deleted, though the authorizer allowed it.
 BEFORE_ANY = frozenset({404, 405, 406, 415, 429})
 
@@ -156,8 +158,7 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         named = self.object_ref.name if self.object_ref else ""
         if named or self.verb != "create" or self.succeeded is False:
             return named
-        metadata = metadata_of(self.response)
-        return _text(metadata.get("name"))
+        return _text(self.answered.get("name"))
 
     @property
     def code(self) -> int | None:
@@ -169,7 +170,7 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         """Whether the request was carried out; None where that is unknown. A dry run succeeds too.
 
         Above 500 it may have been: whoever asks for a short timeout, or hangs up, is told 504 while the write goes on
-        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver). And of a collection some may be gone where
+        (finishRequest in pkg/endpoints/handlers/finisher of k8s.io/apiserver). Of a collection some may be gone where
         one could not be deleted, for a precondition or a policy (DeleteCollection in pkg/registry/generic/registry).
         """
         if self.code is None or self.code >= 500 or self.stage == "Panic":
@@ -232,6 +233,19 @@ class Event(Struct, frozen=True, gc=False, rename="camel"):
         return _parsed(self.response_object)
 
     @property
+    def abridged(self) -> bool:
+        """Whether the client asked to be answered without the object, of which the log then shows no more either."""
+        return isinstance(self.response, dict) and _text(self.response.get("kind")) in ABRIDGED
+
+    @property
+    def answered(self) -> dict[str, Any]:
+        """The metadata of the one object in the answer, in whatever form; empty where there is none."""
+        if not self.abridged or self.response["kind"] == "PartialObjectMetadata":
+            return metadata_of(self.response)
+        listed = objects_in(self.response) or []
+        return metadata_of(listed[0]) if len(listed) == 1 else {}
+
+    @property
     def truncated(self) -> bool:
         """Whether the API server left out the bodies because the event was too large."""
         return (self.annotations or {}).get("audit.k8s.io/truncated") == "true"
@@ -252,6 +266,17 @@ def metadata_of(manifest: Any) -> dict[str, Any]:
     """Return a manifest's metadata, empty where there is none."""
     metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
     return metadata if isinstance(metadata, dict) else {}
+
+
+def objects_in(answer: Any) -> list[Any] | None:
+    """Return the objects that an answer lists, or their metadata; None where it lists none, or leaves out which."""
+    if not isinstance(answer, dict):
+        return None
+    if answer.get("kind") != "Table":
+        return items if isinstance(items := answer.get("items"), list) else None
+    rows = answer.get("rows")
+    found = [row.get("object") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [None]
+    return found if all(metadata_of(each).get("name") for each in found) else None
 
 
 def _text(value: Any) -> str:

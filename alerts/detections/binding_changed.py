@@ -16,8 +16,8 @@ from alerts.detections.writes import (
     change,
     changed,
     kind_of,
-    manifest_of,
     named,
+    states,
 )
 
 NAME = "binding_changed"
@@ -29,8 +29,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     kind = kind_of(event)
     if kind not in BINDINGS or not changed(event) or by_itself(event, kind, event.name):
         return
-    after = manifest_of(event, kind)
-    before = known.before(event, kind, after)
+    before, after = states(event, kind, known)
     if default_role_tampered.tampered(event, kind, before, after):
         return
     ending = _ending(kind, before, after)

@@ -20,10 +20,10 @@ from alerts.detections.writes import (
     echoes,
     is_default,
     kind_of,
-    manifest_of,
     named,
     opted_out,
     request_of,
+    states,
     uid_of,
 )  # fmt: skip
 
@@ -39,8 +39,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     yield from _deleted(event, kind, known)
     if event.verb not in {"update", "patch"}:
         return
-    after = manifest_of(event, kind)
-    before = known.before(event, kind, after)
+    before, after = states(event, kind, known)
     if how := tampered(event, kind, before, after):
         title = f"Default {named(kind, event.namespace, event.name)} {how}"
         yield change(event, kind, NAME, after, title)

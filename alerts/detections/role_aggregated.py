@@ -18,8 +18,8 @@ from alerts.detections.writes import (
     echoes,
     kind_of,
     labels_of,
-    manifest_of,
     named,
+    states,
 )
 
 NAME = "role_aggregated"
@@ -32,8 +32,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     """Yield a finding where labels made a ClusterRole feed others. One that was widened too is found as that."""
     if kind_of(event) != "ClusterRole" or not changed(event):
         return
-    after = manifest_of(event, "ClusterRole")
-    before = known.before(event, "ClusterRole", after)
+    before, after = states(event, "ClusterRole", known)
     if before is None or after is None or by_itself(event, "ClusterRole", event.name) or widens(before, after):
         return
     if echoes(event, before) or default_role_tampered.tampered(event, "ClusterRole", before, after):

@@ -19,8 +19,8 @@ from alerts.detections.writes import (
     changed,
     echoes,
     kind_of,
-    manifest_of,
     named,
+    states,
 )
 
 NAME = "role_widened"
@@ -32,8 +32,7 @@ def examine(event: Event, known: Known) -> Iterator[Finding]:
     kind = kind_of(event)
     if kind not in ROLES or not changed(event) or by_itself(event, kind, event.name):
         return
-    after = manifest_of(event, kind)
-    before = known.before(event, kind, after)
+    before, after = states(event, kind, known)
     if echoes(event, before) or default_role_tampered.tampered(event, kind, before, after):
         return
     ending = _ending(before, after)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts import rbac
-from alerts.audit.event import DELETIONS, FINAL_STAGES, RBAC_GROUP, Event, metadata_of
+from alerts.audit.event import DELETIONS, FINAL_STAGES, RBAC_GROUP, Event, metadata_of, objects_in
 from alerts.audit.remembered import remembered
-from alerts.detections.detection import Finding, Manifest
+from alerts.detections.detection import Finding, Known, Manifest
 
 KINDS = {
     "clusterroles": "ClusterRole",
@@ -55,13 +55,33 @@ def changed(event: Event) -> bool:
 def manifest_of(event: Event, kind: str) -> Manifest | None:
     """Return the object as the request left it, None where that was not recorded.
 
-    Of a create and a PUT the request is the whole object; of a patch of any kind only the answer is.
+    Of a create, a PUT and the apply of a new name the request is the whole object; of any other patch only the answer
+    is. Whoever asked for an answer without the object gets its metadata, and so do we.
     """
     answer = event.response
     if isinstance(answer, dict) and answer.get("kind") == kind:
         return answer
-    sent = event.request if event.verb in {"create", "update"} else None
-    return sent if isinstance(sent, dict) and sent.get("kind") == kind else None
+    sent = event.request if event.verb in {"create", "update"} or created(event) else None
+    if not isinstance(sent, dict) or sent.get("kind") != kind:
+        return None
+    return {**sent, "metadata": event.answered or {"name": event.name}} if event.abridged else sent
+
+
+def states(event: Event, kind: str, known: Known) -> tuple[Manifest | None, Manifest | None]:
+    """Return the object before a request and as that left it, None for what is unknown.
+
+    A patch of nothing but metadata, as controllers send, leaves the rest as it was.
+    """
+    after = manifest_of(event, kind)
+    before = known.before(event, kind, after or ({"metadata": event.answered} if event.abridged else None))
+    if after is None and before is not None and is_of_metadata(event) and uid_of(before) == event.answered.get("uid"):
+        after = {**before, "metadata": event.answered}
+    return before, after
+
+
+def is_of_metadata(event: Event) -> bool:
+    """Tell whether an abridged patch holds metadata only. An apply, which says its kind too, takes away the rest."""
+    return event.abridged and isinstance(event.request, dict) and event.request.keys() == {"metadata"}
 
 
 def collection(event: Event) -> list[tuple[str, str]] | None:
@@ -71,8 +91,8 @@ def collection(event: Event) -> list[tuple[str, str]] | None:
     """
     if event.verb != "deletecollection" or event.succeeded is False:
         return []
-    items = event.response.get("items") if isinstance(event.response, dict) else None
-    if not isinstance(items, list):
+    items = objects_in(event.response)
+    if items is None:
         return None
     told = [_texts(metadata_of(item)) for item in items]
     names = [(metadata.get("namespace") or event.namespace, metadata.get("name", "")) for metadata in told]

@@ -15,9 +15,10 @@ from django.db.models.functions import Cast
 
 from alerts import rbac
 from alerts.audit import redaction
-from alerts.audit.event import Event, metadata_of
+from alerts.audit.event import Event, metadata_of, objects_in
 from alerts.audit.remembered import remembered
 from alerts.audit.visible import storable
+from alerts.detections.writes import is_of_metadata, manifest_of
 from alerts.models import AccessObject, AccessVersion, AuditEvent, Cluster
 from alerts.models.access import Name
 from alerts.services.holding import Holding
@@ -75,13 +76,14 @@ def _changed(event: Event) -> dict[Name, Any]:
     if event.verb == "deletecollection":
         # The items of a list leave out their kind.
         return {name_of(kind, metadata_of(manifest)): {"kind": kind} | manifest for manifest in _collection(event)}
-    return {(kind, storable(event.namespace), storable(event.name)): event.response} if event.name else {}
+    name = (kind, storable(event.namespace), storable(event.name))
+    return {name: {"metadata": event.answered}} if event.name else {}
 
 
 def _collection(event: Event) -> list[Manifest]:
     """Return the objects that a deletecollection says it deleted."""
-    items = event.response.get("items") if isinstance(event.response, dict) and event.dry_run is False else None
-    return [manifest for manifest in items if metadata_of(manifest).get("name")] if isinstance(items, list) else []
+    items = objects_in(event.response) if event.dry_run is False else None
+    return [manifest for manifest in items or () if metadata_of(manifest).get("name")]
 
 
 def name_of(kind: str, metadata: Manifest) -> Name:
@@ -92,30 +94,44 @@ def name_of(kind: str, metadata: Manifest) -> Name:
 
 def _deleted(held: Holding, named: AccessObject, manifest: Manifest, row: AuditEvent) -> AccessVersion:
     metadata = metadata_of(manifest)
-    kept = metadata.get("deletionTimestamp") and metadata.get("finalizers")
-    return _seen(held, named, manifest, row) if kept else _gone(held, named, identity(metadata, "uid"), row)
+    if not (metadata.get("deletionTimestamp") and metadata.get("finalizers")):
+        return _gone(held, named, identity(metadata, "uid"), row)
+    return _seen(held, named, manifest, row) if _is(named.kind, manifest) else _unknown(held, named, row)
 
 
 def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
     answer = event.response
-    if metadata_of(answer).get("deletionTimestamp"):
+    if metadata_of(answer).get("deletionTimestamp") and _is(named.kind, answer):
         # Finalizers keep it, and what it grants, alive.
         return _seen(held, named, answer, row)
-    if isinstance(answer, dict) and event.dry_run is False:
+    if isinstance(answer, dict) and event.dry_run is False and not event.abridged:
         details = answer.get("details")
         uid = identity(details if isinstance(details, dict) else metadata_of(answer), "uid")
         return _gone(held, named, uid, row)
-    # Below level RequestResponse nobody can tell a rehearsal, or an object that finalizers keep, from a deletion.
+    # Below level RequestResponse nobody can tell a rehearsal, or an object that finalizers keep, from a deletion. Nor
+    # does anybody know what is kept where the client asked for no more than its metadata.
     return _unknown(held, named, row)
 
 
 def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
-    answer, sent, kind = event.response, event.request, named.kind
-    if _is(kind, answer):
-        return _seen(held, named, answer, row)
-    # Of a create and a PUT the request is the whole object, though before defaults and admission. A patch is not.
-    whole = event.verb in {"create", "update"} and _is(kind, sent)
-    return _unknown(held, named, row, manifest=recorded(sent) if whole else None)
+    left = manifest_of(event, named.kind) or _relabelled(held.newest(named), event)
+    if left is not None and (_is(named.kind, event.response) or event.abridged):
+        return _seen(held, named, left, row)
+    # Sent, and not yet what defaults and admission made of it.
+    return _unknown(held, named, row, manifest=recorded(left) if left else None)
+
+
+def _relabelled(newest: AccessVersion | None, event: Event) -> Manifest | None:
+    """Return the newest version with the metadata that a patch of nothing else left it with; None where it is another.
+
+    That it was the one patched is proven only where the patch names it, as the garbage collector's do: else somebody
+    could have a write that went unseen taken for this one.
+    """
+    if newest is None or newest.manifest is None or not newest.resource_version or not is_of_metadata(event):
+        return None
+    named = metadata_of(event.request).get("resourceVersion") == newest.resource_version
+    same = named and newest.uid == identity(event.answered, "uid")
+    return newest.manifest | {"metadata": event.answered} if same else None
 
 
 def _is(kind: str, manifest: Any) -> bool:

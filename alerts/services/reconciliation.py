@@ -17,11 +17,13 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from alerts import rbac
-from alerts.audit.event import BEFORE_ANY, RBAC_GROUP
+from alerts.audit.event import ABRIDGED, BEFORE_ANY, RBAC_GROUP
 from alerts.detections import unaudited_change
 from alerts.detections.unaudited_change import Standing
+from alerts.detections.writes import is_of_metadata
 from alerts.models import AccessObject, AccessVersion, Activity, Alert, AuditEvent, Batch, Cluster
 from alerts.services import alarm, delivery, inventory, tripwire
+from alerts.services.kept import event_of
 
 # By how much the clock of an API server may be ahead of ours.
 _SKEW = timedelta(seconds=5)
@@ -181,10 +183,8 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
     if version.deletion and named.versions.filter(window, source=_EVENT, deletion=True).exists():
         return True
     unnamed = Q(name="", verb__in=["create", "deletecollection"])
-    events = AuditEvent.objects.filter(
+    rows = AuditEvent.objects.filter(
         window,
-        Q(name=named.name) | unnamed,
-        ~Q(level="RequestResponse") | Q(incomplete=True) | _uncertain(),
         Q(code__lt=400) | _uncertain(),
         cluster=named.cluster,
         group=RBAC_GROUP,
@@ -193,7 +193,13 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
         subresource="",
         verb__in=_VERBS[deed],
     )
-    return events.exclude(dry_run=True).exists()
+    rows = rows.exclude(dry_run=True)
+    unseen = ~Q(level="RequestResponse") | Q(incomplete=True) | _uncertain()
+    if rows.filter(Q(name=named.name) | unnamed, unseen).exists():
+        return True
+    abridged = rows.filter(name=named.name, body__responseObject__kind__in=ABRIDGED)
+    # What wrote nothing but metadata is no finding, and must not hide what wrote more.
+    return any(event and not is_of_metadata(event) for event in map(event_of, abridged))
 
 
 def _never_was(version: AccessVersion, before: AccessVersion | None) -> bool:

@@ -51,11 +51,14 @@ class APIServer:
         user: str | None = "admin",
         content_type: str = "application/json",
         audit_id: str = "",
+        accept: str = "",
     ) -> tuple[int, Any]:
         """Return code and answer to a bare request; a user of None sends no token."""
         headers = {"Content-Type": content_type, "User-Agent": "contract/1"}
         if user is not None:
             headers["Authorization"] = f"Bearer {self.tokens[user]}"
+        if accept:
+            headers["Accept"] = accept
         if audit_id:
             headers["Audit-ID"] = audit_id
         sent = body if isinstance(body, str | bytes | None) else json.dumps(body)

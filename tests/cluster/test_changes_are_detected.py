@@ -165,6 +165,27 @@ def test_a_collection_is_found_role_by_role(api_server: APIServer) -> None:
 
 
 @pytest.mark.control_plane
+@pytest.mark.parametrize("form", ["PartialObjectMetadata", "Table"])
+def test_what_is_written_with_an_answer_that_does_not_show_it_is_found(real: APIServer, form: str) -> None:
+    name = f"bare-{form.lower()}"
+    path, accept = f"{ROLES}/{name}", f"application/json;as={form};g=meta.k8s.io;v=v1"
+    apply, wide = f"{path}?fieldManager=t", applied(name) | {"rules": EVERYTHING}
+    created = found(real, 201, "PATCH", apply, wide, content_type=APPLY, accept=accept)
+    assert created == [("cluster_role_created", f"ClusterRole {name} created")]
+    put = role(name, [*EVERYTHING, *GET_PODS], finalizers=["example.org/hold"])
+    assert found(real, 200, "PUT", path, put, accept=accept) == []
+    hidden = [("role_widened", f"ClusterRole {name} changed, and its new rules were not recorded")]
+    assert found(real, 200, "PATCH", path, {"rules": GET_PODS}, content_type=MERGE, accept=accept) == hidden
+    labels = {"metadata": {"labels": ADMIN}}
+    fed = [("role_aggregated", f"ClusterRole {name} added to admin")]
+    assert found(real, 200, "PATCH", path, labels, content_type=MERGE, accept=accept) == fed
+    held = [("role_deleted", f"ClusterRole {name} deleted, but a finalizer keeps it in force")]
+    assert found(real, 200, "DELETE", path, accept=accept) == held
+    assert found(real, 200, "PATCH", path, {"metadata": {"finalizers": None}}, content_type=MERGE, accept=accept) == []
+    assert real.ask("GET", path)[0] == 404
+
+
+@pytest.mark.control_plane
 def test_a_collection_of_which_some_is_deleted_though_the_answer_is_a_conflict_is_found(real: APIServer) -> None:
     roles = [role(f"part-{name}", GET_PODS, labels={"part": "yes"}) for name in "ab"]
     uid, _ = [real.ask("POST", ROLES, each)[1]["metadata"]["uid"] for each in roles]

@@ -11,6 +11,7 @@ from alerts.services import inbox, intake, inventory
 from tests.conftest import RECORDINGS
 from tests.integration.reader import ADDRESS, MORE, RBAC, at, change, deletion, history, reader, take_in
 from tests.unit.audit.events import RULES, UID, creation, decoded, metadata_only, role
+from tests.unit.detections.examples import bare
 
 
 def test_a_created_role_has_its_first_version(cluster: Cluster) -> None:
@@ -45,6 +46,46 @@ def test_at_level_request_what_was_sent_is_known(cluster: Cluster) -> None:
     assert version is not None
     assert version.manifest is not None
     assert version.manifest["rules"] == RULES
+
+
+@pytest.mark.parametrize("kind", ["PartialObjectMetadata", "Table"])
+def test_what_was_sent_whole_is_the_version_that_an_abridged_answer_names(cluster: Cluster, kind: str) -> None:
+    sent = role() | {"rules": MORE}
+    answer = bare(role(resourceVersion="4712"), kind)
+    take_in(cluster, creation(**at(1)), change(2, "4712", verb="update", requestObject=sent, responseObject=answer))
+    assert history() == [(UID, "4711", False), (UID, "4712", False)]
+    assert content() == MORE
+
+
+@pytest.mark.parametrize(
+    ("named", "known"),
+    [({"resourceVersion": "4711"}, RULES), ({}, None), ({"resourceVersion": "4710"}, None)],
+)
+def test_a_patch_of_nothing_but_metadata_leaves_the_rules_of_the_version_that_it_names(
+    cluster: Cluster, named: dict[str, str], known: Any
+) -> None:
+    patch = {"metadata": named | {"labels": {"a": "b"}}}
+    answer = bare(role(resourceVersion="4712", labels={"a": "b"}))
+    take_in(cluster, creation(**at(1)), change(2, "4712", requestObject=patch, responseObject=answer))
+    assert content() == known
+    assert history()[-1][1] == ("4712" if known else "")
+
+
+@pytest.mark.parametrize("kind", ["PartialObjectMetadata", "Table"])
+def test_a_role_that_a_finalizer_keeps_permits_what_it_did_however_its_deletion_is_answered(
+    cluster: Cluster, kind: str
+) -> None:
+    held = role(resourceVersion="4712", deletionTimestamp="2026-11-23T18:00:02Z", finalizers=["x/y"])
+    take_in(cluster, creation(**at(1)), deletion(2, responseObject=bare(held, kind)))
+    assert reader().deleted_at is None
+    assert inventory.access(cluster).roles[RoleRef("ClusterRole", "reader")].rules
+
+
+def content() -> Any:
+    """Return the rules of the newest version, None where they are unknown."""
+    version = reader().latest()
+    assert version is not None
+    return version.manifest and version.manifest["rules"]
 
 
 def test_a_write_that_changed_nothing_makes_no_version(cluster: Cluster) -> None:

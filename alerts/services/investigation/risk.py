@@ -12,11 +12,14 @@ from alerts.services.investigation import creator, identities, sightings, tools
 from alerts.services.investigation.acts import request_of
 from alerts.services.investigation.case import Case
 from alerts.services.investigation.scoring import Risk
+from alerts.services.kept import event_of
 
 _SOON = timedelta(minutes=10)
 # Rules that nobody recorded may permit anything; a refused attempt is a sign, and no access.
 UNKNOWN_RULES = 50
 FORBIDDEN_ATTEMPT = 30
+# Whoever changes a role and asks for an answer that does not show it, which no usual client does, may hide anything.
+ABRIDGED = 70
 REFUSED = 0.5
 # What is gone gives nobody anything; that it is gone may still be a sign.
 DELETED = 0.3
@@ -186,10 +189,14 @@ def _unknown(case: Case) -> Risk:
     """Score a role whose rules are unknown by what it was seen to permit, and not below what is to be feared."""
     used = rbac.least(request_of(event) for event in case.through if event.succeeded)
     seen = rbac.assess(used).score if used else 0
-    factors: list[tuple[str, str]] = [("its rules were not recorded: it may permit anything", str(UNKNOWN_RULES))]
-    if seen > UNKNOWN_RULES:
+    event = event_of(case.opening) if case.opening else None
+    base, why = UNKNOWN_RULES, "its rules were not recorded"
+    if event is not None and event.abridged:
+        base, why = ABRIDGED, "whoever did it asked for an answer that does not show its rules"
+    factors: list[tuple[str, str]] = [(f"{why}: it may permit anything", str(base))]
+    if seen > base:
         factors.append(("it was used for requests that alone weigh this much", f"at least {seen}"))
-    score = max(UNKNOWN_RULES, seen)
+    score = max(base, seen)
     return Risk(score, rbac.Severity.of(score), tuple(factors))
 
 

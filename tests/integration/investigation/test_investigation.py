@@ -10,7 +10,10 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
 from alerts.services import investigation
+from tests.integration.reader import change
 from tests.recorded import ATTACK, BEFORE, as_list, events, gathered, take_in, take_in_recordings, told
+from tests.unit.audit.events import role
+from tests.unit.detections.examples import bare
 
 TAKEOVER = "ClusterRole metrics-scraper-v2 created"
 
@@ -240,6 +243,14 @@ def test_rules_that_nobody_recorded_are_unknown_and_not_empty(cluster: Cluster) 
     assert alert.score >= 60
     assert "(its rules were not recorded)" in told(alert)
     assert alert.evidence["use"]["permitted"] == 9
+
+
+def test_rules_that_whoever_wrote_them_kept_out_of_the_answer_weigh_more_than_unrecorded_ones(cluster: Cluster) -> None:
+    answer = bare(role(resourceVersion="4712"))
+    (opened,) = take_in(cluster, as_list([change(2, "4712", requestObject={"rules": []}, responseObject=answer)]))
+    alert = gathered(opened)
+    assert alert.severity == "high"
+    assert "asked for an answer that does not show its rules" in alert.factors[0][0]
 
 
 def test_gathering_again_comes_to_the_same(attack: Alert) -> None:

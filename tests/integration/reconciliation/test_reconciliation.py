@@ -11,6 +11,7 @@ from alerts.models import AccessVersion, Activity, Alert, Batch, Cluster
 from alerts.services import inbox, intake, reconciliation
 from tests.integration.reconciliation.conftest import Listed
 from tests.unit.audit.events import RULES, UID, creation, event_list, metadata_only, role
+from tests.unit.detections.examples import bare
 
 EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 OTHER = "7d1f3c52-0000-4000-8000-0000000000b1"
@@ -213,6 +214,18 @@ def test_a_collection_of_which_some_may_be_gone_explains_that_one_is(
     take_in(cluster, event)
     assert Alert.objects.filter(detection="role_deleted").count() == told
     assert len(listed()) == 1 - told
+
+
+@pytest.mark.parametrize(("sent", "explained"), [({"rules": []}, True), ({"metadata": {"labels": {}}}, False)])
+def test_an_answer_that_was_asked_for_without_the_rules_explains_what_may_have_changed_them(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller, sent: dict[str, Any], *, explained: bool
+) -> None:
+    clock.shift(60)
+    changed = role(resourceVersion="4712") | {"rules": [EVERYTHING]}
+    take_in(cluster, written(requestObject=sent, responseObject=bare(changed)))
+    assert Alert.objects.filter(detection="role_widened").exists() is explained
+    assert bool(listed(changed)) is not explained
+    assert AccessVersion.objects.filter(resource_version="4712", manifest__rules=[EVERYTHING]).exists()
 
 
 def test_an_event_that_shows_one_version_explains_no_other(

@@ -80,6 +80,12 @@ def write(after: dict[str, Any], verb: str = "patch", code: int = 200, **changes
     return creation(metadata["name"], **(fields | changes))
 
 
+def bare(answer: dict[str, Any], kind: str = "PartialObjectMetadata") -> dict[str, Any]:
+    """Return what is answered in place of an object where a client asks for its metadata alone, or for a table."""
+    metadata = {"kind": "PartialObjectMetadata", "metadata": answer["metadata"]}
+    return metadata if kind == metadata["kind"] else {"kind": kind, "metadata": {}, "rows": [{"object": metadata}]}
+
+
 def filled(after: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return the write by which the aggregation controller gave a role its rules, as it sends it."""
     sent = {
