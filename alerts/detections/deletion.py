@@ -8,18 +8,22 @@ from alerts.audit.event import Event, metadata_of, objects_in
 from alerts.detections.detection import Known, Manifest
 from alerts.detections.writes import uid_of
 
+_FINALIZER = "but a finalizer keeps it in force"
+# Those of a cascade, in the foreground as Argo CD prunes or leaving orphans: the garbage collector takes them away.
+_COLLECTED = frozenset({"foregroundDeletion", "orphan"})
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
     """An object that is gone. Its name is "" for all of a collection of which nobody recorded what was in it.
 
-    `before` is the object as it was, None where that is unknown, and `held` whether a finalizer keeps it in force.
+    `before` is the object as it was, None where that is unknown, and `held` how it is in force still, "" where not.
     """
 
     namespace: str
     name: str
     uid: str = ""
-    held: bool = False
+    held: str = ""
     before: Manifest | None = None
 
 
@@ -30,7 +34,7 @@ def deletions(event: Event, kind: str, known: Known) -> Iterator[Deletion]:
     if event.verb == "delete":
         before = known.before(event, kind, None)
         # Of what is gone the answer is a Status, whatever was asked for.
-        held = event.abridged or _held(event.answered)
+        held = _held(event.answered) or (_FINALIZER if event.abridged else "")
         yield Deletion(event.namespace, event.name, _uid(event), held, before)
     elif event.verb == "deletecollection":
         items = objects_in(event.response) if event.succeeded else None
@@ -48,8 +52,12 @@ def _item(item: Any) -> Deletion | None:
     return Deletion(namespace, name, uid_of(item), _held(metadata), item)
 
 
-def _held(metadata: Mapping[str, Any]) -> bool:
-    return bool(metadata.get("deletionTimestamp") and metadata.get("finalizers"))
+def _held(metadata: Mapping[str, Any]) -> str:
+    finalizers = metadata.get("finalizers") if metadata.get("deletionTimestamp") else None
+    if not isinstance(finalizers, list) or not finalizers:
+        return ""
+    passing = all(isinstance(each, str) and each in _COLLECTED for each in finalizers)
+    return "in force until the garbage collector is done" if passing else _FINALIZER
 
 
 def _uid(event: Event) -> str:

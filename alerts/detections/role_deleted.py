@@ -62,7 +62,7 @@ def _owners(manifest: Manifest) -> set[str]:
 
 def _one(event: Event, kind: str, gone: Deletion) -> Finding:
     cause = ["uid", gone.uid] if gone.uid else ["request", gone.namespace, gone.name, *request_of(event)]
-    ending = "deleted, but a finalizer keeps it in force" if gone.held else "deleted"
+    ending = f"deleted, {gone.held}" if gone.held else "deleted"
     if event.actor in {CONTROLLER_MANAGER, _GARBAGE} and not event.impersonated_user:
         ending += ", for an owner that it was given later"
     title = f"{named(kind, gone.namespace, gone.name)} {ending}"

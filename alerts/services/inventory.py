@@ -114,6 +114,9 @@ def _deletion(held: Holding, named: AccessObject, event: Event, row: AuditEvent)
 
 
 def _change(held: Holding, named: AccessObject, event: Event, row: AuditEvent) -> AccessVersion:
+    if event.answered.get("deletionTimestamp") and not event.answered.get("finalizers"):
+        # It took away the last finalizer that kept it (deleteWithoutFinalizers in pkg/registry/generic/registry).
+        return _gone(held, named, identity(event.answered, "uid"), row)
     left = manifest_of(event, named.kind) or _relabelled(held.newest(named), event)
     if left is not None and (_is(named.kind, event.response) or event.abridged):
         return _seen(held, named, left, row)

@@ -52,6 +52,26 @@ def take_in(cluster: Cluster, *events: dict[str, Any]) -> None:
     assert not intake.examine(batch).error
 
 
+@pytest.mark.control_plane
+def test_a_role_deleted_in_the_foreground_is_gone_with_its_finalizer_and_did_not_vanish(
+    real: APIServer, cluster: Cluster
+) -> None:
+    assert real.ask("POST", ROLES, role("cascade", GET_PODS))[0] == 201
+    connect(cluster, real)
+    assert real.ask("DELETE", f"{ROLES}/cascade", {"propagationPolicy": "Foreground"})[0] == 200
+    deadline = time.monotonic() + 60
+    while real.ask("GET", f"{ROLES}/cascade")[0] != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    asked = real.ask("GET", f"{ROLES}/cascade", audit_id="cascade gone")
+    assert asked[0] == 404
+    event_of(real, "cascade gone")
+    take_in(cluster, *(each for each in real.events() if each.get("objectRef", {}).get("name") == "cascade"))
+    assert opened(cluster) == []
+    titles = Alert.objects.exclude(detection="cluster_role_created").values_list("title", flat=True)
+    assert list(titles) == ["ClusterRole cascade deleted, in force until the garbage collector is done"]
+
+
 def opened(cluster: Cluster) -> list[str]:
     """List the cluster, and return the titles of the alerts that open when the grace is over."""
     assert listing.refresh(cluster), cluster.inventory_error

@@ -81,6 +81,24 @@ def test_a_role_that_a_finalizer_keeps_permits_what_it_did_however_its_deletion_
     assert inventory.access(cluster).roles[RoleRef("ClusterRole", "reader")].rules
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("bared", [False, True])
+def test_a_role_is_gone_with_the_last_finalizer_that_kept_it(
+    cluster: Cluster, order: tuple[int, ...], *, bared: bool
+) -> None:
+    ending = {"deletionTimestamp": "2026-11-23T18:00:02Z"}
+    kept = role(resourceVersion="4712", finalizers=["foregroundDeletion"], **ending)
+    freed = role(resourceVersion="4712", **ending)
+    patch = {"metadata": {"resourceVersion": "4712", "finalizers": None}}
+    answer = bare(freed) if bared else freed
+    last = change(3, "4712", requestObject=patch, responseObject=answer)
+    events = [creation(**at(1)), deletion(2, responseObject=kept), last]
+    for position in order:
+        take_in(cluster, events[position])
+    assert history() == [(UID, "4711", False), (UID, "4712", False), (UID, "", True)]
+    assert reader().deleted_at is not None
+
+
 def content() -> Any:
     """Return the rules of the newest version, None where they are unknown."""
     version = reader().latest()

@@ -228,6 +228,19 @@ def test_an_answer_that_was_asked_for_without_the_rules_explains_what_may_have_c
     assert AccessVersion.objects.filter(resource_version="4712", manifest__rules=[EVERYTHING]).exists()
 
 
+def test_a_role_that_went_with_its_last_finalizer_did_not_vanish(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller
+) -> None:
+    clock.shift(60)
+    kept = role(resourceVersion="4712", deletionTimestamp="2026-11-23T18:00:02Z", finalizers=["foregroundDeletion"])
+    take_in(cluster, written("delete", responseObject=kept))
+    clock.shift(1)
+    freed = role(resourceVersion="4712", deletionTimestamp="2026-11-23T18:00:02Z")
+    take_in(cluster, written(requestObject={"metadata": {"finalizers": None}}, responseObject=bare(freed)))
+    assert listed() == []
+    assert [alert.detection for alert in Alert.objects.all()] == ["role_deleted"]
+
+
 def test_an_event_that_shows_one_version_explains_no_other(
     cluster: Cluster, listed: Listed, clock: time_machine.Traveller
 ) -> None:

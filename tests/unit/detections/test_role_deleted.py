@@ -22,6 +22,10 @@ def test_a_deleted_role_is_found_with_its_uid() -> None:
 def test_a_role_that_a_finalizer_keeps_is_said_to_be_in_force() -> None:
     held = manifest(metadata={"deletionTimestamp": "2026-11-23T18:00:02Z", "finalizers": ["x/y"]})
     assert found(deletion(held))[1] == "ClusterRole reader deleted, but a finalizer keeps it in force"
+    held["metadata"]["finalizers"] = ["foregroundDeletion"]
+    assert found(deletion(held))[1] == "ClusterRole reader deleted, in force until the garbage collector is done"
+    held["metadata"]["finalizers"] += ["x/y"]
+    assert found(deletion(held))[1] == "ClusterRole reader deleted, but a finalizer keeps it in force"
     assert findings(deletion(held))[0].fingerprint == findings(deletion())[0].fingerprint
 
 
