@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from alerts import rbac
-from alerts.audit.event import ABRIDGED, BEFORE_ANY, RBAC_GROUP
+from alerts.audit.event import ABRIDGED, BEFORE_ANY, RBAC_GROUP, metadata_of
 from alerts.detections import unaudited_change
 from alerts.detections.unaudited_change import Standing
 from alerts.detections.writes import is_of_metadata
@@ -27,6 +28,8 @@ from alerts.services.kept import event_of
 
 # By how much the clock of an API server may be ahead of ours.
 _SKEW = timedelta(seconds=5)
+# An API server answers after a minute at the latest, and dates an object when the creation has passed admission.
+_CREATION_LASTS = timedelta(minutes=2)
 # Each takes some ten milliseconds, in which on SQLite nobody else can write.
 _AT_ONCE = 50
 _LISTING, _EVENT = AccessVersion.Source.LISTING, AccessVersion.Source.EVENT
@@ -185,6 +188,7 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
     unnamed = Q(name="", verb__in=["create", "deletecollection"])
     rows = AuditEvent.objects.filter(
         window,
+        _may_have_made(version),
         Q(code__lt=400) | _uncertain(),
         cluster=named.cluster,
         group=RBAC_GROUP,
@@ -200,6 +204,17 @@ def _told_of(version: AccessVersion, deed: str) -> bool:
     abridged = rows.filter(name=named.name, body__responseObject__kind__in=ABRIDGED)
     # What wrote nothing but metadata is no finding, and must not hide what wrote more.
     return any(event and not is_of_metadata(event) for event in map(event_of, abridged))
+
+
+def _may_have_made(version: AccessVersion) -> Q:
+    """Return the condition that a creation was under way when the object was made, as the API server dates it.
+
+    Of an object that nobody saw before there is no other limit: one creation without a name would explain all there
+    will ever be.
+    """
+    created = metadata_of(version.manifest).get("creationTimestamp")
+    at = parse_datetime(created) if isinstance(created, str) else None
+    return ~Q(verb="create") | Q(at__range=(at - _CREATION_LASTS, at + _SKEW)) if at else Q()
 
 
 def _never_was(version: AccessVersion, before: AccessVersion | None) -> bool:

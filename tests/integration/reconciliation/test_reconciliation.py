@@ -241,6 +241,18 @@ def test_a_role_that_went_with_its_last_finalizer_did_not_vanish(
     assert [alert.detection for alert in Alert.objects.all()] == ["role_deleted"]
 
 
+@pytest.mark.parametrize(("later", "opened"), [(0, []), (600, ["ClusterRole other appeared without an audit event"])])
+def test_a_creation_without_a_name_explains_no_object_that_was_made_later(
+    cluster: Cluster, listed: Listed, clock: time_machine.Traveller, later: int, opened: list[str]
+) -> None:
+    clock.shift(60)
+    unnamed = {"resource": "clusterroles", "apiGroup": "rbac.authorization.k8s.io"}
+    take_in(cluster, metadata_only(written("create", objectRef=unnamed, responseStatus={"code": 201})))
+    clock.shift(later)
+    other = role("other", uid=OTHER, creationTimestamp=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    assert [alert.title for alert in listed(role(), other)] == opened
+
+
 def test_an_event_that_shows_one_version_explains_no_other(
     cluster: Cluster, listed: Listed, clock: time_machine.Traveller
 ) -> None:
