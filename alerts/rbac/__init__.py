@@ -45,7 +45,7 @@ from alerts.rbac.coverage import covers, uncovered
 from alerts.rbac.defaults import VERSION as DEFAULTS_VERSION
 from alerts.rbac.defaults import default_manifests, default_roles
 from alerts.rbac.difference import TooMuchWork
-from alerts.rbac.gains import NetNew, net_new
+from alerts.rbac.gains import NetNew, had_before, net_new
 from alerts.rbac.inertness import Inert, inert
 from alerts.rbac.least_privilege import least, least_manifests, least_yaml
 from alerts.rbac.objects import Binding, Role, RoleRef
@@ -112,6 +112,7 @@ __all__ = [
     "covers",
     "default_manifests",
     "default_roles",
+    "had_before",
     "held",
     "inert",
     "known",

@@ -81,7 +81,7 @@ type _Gain = tuple[tuple[Part, ...], tuple[Held, ...], tuple[Held, ...], str]
 def _gain(rules: RuleSet, had: RuleSet, scope: str) -> _Gain:
     capabilities = held(rules, scope)
     before = {one.id: one for one in held(had, scope)}
-    new = tuple(one for one in capabilities if not _had(one, before.get(one.id)))
+    new = tuple(one for one in capabilities if not had_before(one, before.get(one.id)))
     boxes = Boxes(rules.boxes.resources) if scope else rules.boxes
     try:
         return parts(subtract(boxes, had.boxes)), capabilities, new, ""
@@ -89,7 +89,8 @@ def _gain(rules: RuleSet, had: RuleSet, scope: str) -> _Gain:
         return (), capabilities, new, str(too_much)
 
 
-def _had(one: Held, before: Held | None) -> bool:
+def had_before(one: Held, before: Held | None) -> bool:
+    """Tell whether what was held of a capability before is no less than one that is held now, names considered."""
     if before is None or before.base < one.base:
         return False
     return not before.names or (bool(one.names) and set(one.names) <= set(before.names))

@@ -96,7 +96,8 @@ def _assessed(case: Case, rules: rbac.RuleSet, ref: rbac.RoleRef) -> Risk:
     if worst is None or assessment.holder is not None or role_before is None:
         return found
     # Of those whom nobody holds, the library weighs no novelty.
-    if any(held.id == worst.id and held.base >= worst.base for held in rbac.held(role_before.rules)):
+    before_it = {held.id: held for held in rbac.held(role_before.rules)}
+    if rbac.had_before(worst, before_it.get(worst.id)):
         return found.times(KNOWN_BEFORE, "it permitted the worst of that before")
     return found
 

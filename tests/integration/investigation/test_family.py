@@ -148,6 +148,13 @@ def test_roles_that_give_the_same_at_once_excuse_each_other_of_nothing(cluster: 
     assert dict(second.factors)["user eve could do this already"] == "× 0.3"
 
 
+def test_what_nobody_holds_and_was_limited_to_a_name_is_new_without_it(cluster: Cluster) -> None:
+    named = manifest(rules=[EVERYTHING[0] | {"resourceNames": ["only"]}])
+    alert = last(cluster, made(named), changed(manifest(rules=EVERYTHING)))
+    assert alert.severity == "medium"
+    assert not any("permitted the worst of that before" in label for label, _ in alert.factors)
+
+
 def test_roles_widened_the_same_way_excuse_each_other_of_nothing(cluster: Cluster) -> None:
     names = ("one", "two")
     take_in(cluster, as_list([made(manifest(name=name), n) for n, name in enumerate(names, 1)]))
