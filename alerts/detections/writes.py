@@ -58,7 +58,8 @@ def manifest_of(event: Event, kind: str) -> Manifest | None:
     Of a create, a PUT and the apply of a new name the request is the whole object; of any other patch only the answer
     is. Whoever asked for an answer without the object gets its metadata, and so do we.
     """
-    answer = event.response
+    # A table may hold the object (includeObject=Object).
+    answer = next(iter(objects_in(event.response) or ()), None) if event.abridged else event.response
     if isinstance(answer, dict) and answer.get("kind") == kind:
         return answer
     sent = event.request if event.verb in {"create", "update"} or created(event) else None

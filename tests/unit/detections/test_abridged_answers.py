@@ -34,6 +34,12 @@ def test_what_a_patch_left_is_unknown_unless_it_holds_nothing_but_metadata() -> 
     assert found(write(WIDE, requestObject={"metadata": {}}, **patch), another)[1] == title
 
 
+def test_an_object_in_a_table_is_what_a_patch_left() -> None:
+    table = {"kind": "Table", "rows": [{"cells": ["reader"], "object": WIDE}]}
+    event = write(WIDE, requestObject={"rules": EVERYTHING}, responseObject=table)
+    assert found(event, ROLE) == ("role_widened", "ClusterRole reader widened")
+
+
 def test_a_label_that_aggregates_is_seen_in_the_metadata() -> None:
     labelled = manifest(version="2", metadata=LABELLED)
     event = write(labelled, requestObject={"metadata": LABELLED}, responseObject=bare(labelled))
