@@ -19,6 +19,8 @@ from alerts.audit import lines, salvage, wrapping
 INFLATED_LIMIT = 256 * 1024 * 1024
 # A record of Firehose's is base64 of gzip of a list of messages, each an event: twice as many layers as any needs.
 DEEPEST = 10
+# Compressed bytes that are looked at together
+_PIECE = 1024
 GZIP = b"\x1f\x8b"
 # How the base64 of gzip begins, whatever it holds
 _ENCODED_GZIP = b"H4sI"
@@ -105,21 +107,24 @@ class _Opening:
     def _inflated(self, body: bytes) -> tuple[bytes, Item | None]:
         """Return what gzip holds (RFC 1952, of several members too) as far as it can be read, and what could not."""
         parts: list[bytes] = []
-        while body.startswith(GZIP):
+        at = 0
+        while body.startswith(GZIP, at):
             if self.room <= 0:
-                return b"".join(parts), Item(body, INFLATES_TOO_FAR)
-            inflater = zlib.decompressobj(wbits=31)
+                return b"".join(parts), Item(body[at:], INFLATES_TOO_FAR)
+            inflater, begun = zlib.decompressobj(wbits=31), at
             try:
-                parts.append(inflater.decompress(body, self.room))
+                while not inflater.eof and at < len(body) and self.room > 0:
+                    # By the piece, for the rest is copied at the end of each member, and there may be a million.
+                    parts.append(inflater.decompress(piece := body[at : at + _PIECE], self.room))
+                    self.room -= len(parts[-1])
+                    at += len(piece) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
             except zlib.error:
-                return b"".join(parts), Item(body, BROKEN_COMPRESSION)
-            self.room -= len(parts[-1])
+                return b"".join(parts), Item(body[begun:], BROKEN_COMPRESSION)
             if self.room <= 0:
-                return b"".join(parts), Item(inflater.unconsumed_tail, INFLATES_TOO_FAR)
+                return b"".join(parts), Item(body[at:], INFLATES_TOO_FAR)
             if not inflater.eof:
-                return b"".join(parts), Item(body, BROKEN_COMPRESSION)
-            body = inflater.unused_data
-        return b"".join(parts), Item(body, BROKEN_COMPRESSION) if body.strip(b"\0") else None
+                return b"".join(parts), Item(body[begun:], BROKEN_COMPRESSION)
+        return b"".join(parts), Item(body[at:], BROKEN_COMPRESSION) if body[at:].strip(b"\0") else None
 
 
 def _decoded(body: bytes) -> Iterator[bytes]:
@@ -178,39 +183,54 @@ def _one(document: bytes) -> Iterable[Item]:
 
 def _document(body: bytes) -> Iterator[Item]:
     """Split documents with no lines between them, each sound or not."""
-    at = 0
+    at = cut = 0
     while at < len(body):
         if not body.startswith((b"{", b"["), at):
             yield Item(body[at:], NOT_JSON)
             return
+        if cut > salvage.GUESSES:
+            # Each could have all that follows looked through in vain.
+            yield Item(body[at:], salvage.CUT)
+            return
         stop = salvage.end(body, at)
-        document = body[at:stop]
-        read, found = len(document), _whole(document) if stop is not None else None
-        if found is not None:
-            yield from found
+        if stop is None:
+            stop = yield from _cut(body, at, guesses=0 if cut else salvage.GUESSES)
+            cut += 1
         else:
-            read = yield from _salvaged(document, cut=stop is None)
-        at = salvage.past_space(body, at + read)
+            document = body[at:stop]
+            found = _whole(document)
+            yield from _unsound(document) if found is None else found
+        at = salvage.past_space(body, stop)
 
 
-def _salvaged(document: bytes, *, cut: bool) -> Generator[Item, None, int]:
-    """Split a document that is not sound, where it is a list, and return how far it goes.
-
-    What is cut has no end to be seen: what follows the list may be another document, and is not lost.
-    """
-    start = _list_in(document)
+def _unsound(document: bytes) -> Iterator[Item]:
+    """Split a document whose brackets match, where it is a list."""
+    start = _list_in(document, 0)
     if start is None:
-        yield Item(document, salvage.CUT if cut else "")
-        return len(document)
-    stop = start + 1
+        yield Item(document)
+        return
     for begin, stop, problem in salvage.elements(document, start):
         yield Item(document[begin:stop], problem)
-    return salvage.past_closing(document, stop) if cut else len(document)
 
 
-def _list_in(document: bytes) -> int | None:
-    """Return where the list of events begins, None where the document is none."""
-    if document.startswith(b"["):
-        return 0
-    starts = (start for key, start, _ in salvage.members(document) if key == "items")
-    return next((start for start in starts if document.startswith(b"[", start)), None)
+def _cut(body: bytes, at: int, *, guesses: int) -> Generator[Item, None, int]:
+    """Split what is cut and begins here, where it is a list, and return how far it goes.
+
+    It has no end to be seen: what follows the list may be another document, and is not lost.
+    """
+    start = _list_in(body, at)
+    if start is None:
+        yield Item(body[at:], salvage.CUT)
+        return len(body)
+    stop = start + 1
+    for begin, stop, problem in salvage.elements(body, start, guesses):
+        yield Item(body[begin:stop], problem)
+    return salvage.past_closing(body, stop)
+
+
+def _list_in(body: bytes, at: int) -> int | None:
+    """Return where the list of events begins in the document that begins here, None where it is none."""
+    if body.startswith(b"[", at):
+        return at
+    starts = (start for key, start, _ in salvage.members(body, at) if key == "items")
+    return next((start for start in starts if body.startswith(b"[", start)), None)

@@ -6,7 +6,9 @@ of nesting, invalid UTF-8, half surrogate pairs. Accepted patches therefore reac
 
 import json
 import re
+import sys
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -14,8 +16,10 @@ import msgspec
 # Deeper than any object of Kubernetes (schemas of custom resources come to about 60), and safe for what we do later.
 DEEPEST = 200
 
-# Everything up to the next bracket outside a string, or up to a quote that no other quote ends.
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([\[\]{}"]?)', re.DOTALL)
+# Everything up to the next brackets outside a string, or up to a quote that no other quote ends. What holds no other
+# brackets is passed over with its own, and brackets side by side are taken together: there may be millions of each.
+_PLAIN = rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")'
+_BRACKETS = re.compile(rb"(?:%b|\[%b*+\]|\{%b*+\})*+([\[{]++|[\]}]++|\"?)" % (_PLAIN, _PLAIN, _PLAIN), re.DOTALL)
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _STRING_SO_FAR = re.compile(rb'"(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*+', re.DOTALL)
 _SCALAR = re.compile(rb"[^\s,\]}]++")
@@ -28,12 +32,15 @@ _ESCAPE = re.compile(
 )
 # How an audit event begins: in a list of items, and in a log.
 _EVENT = re.compile(rb',\s*(?=\{\s*"(?:kind"\s*:\s*"Event"|level"\s*:\s*"(?:None|Metadata|Request|RequestResponse)"))')
-_CLOSING = {b"{": b"}", b"[": b"]"}
-_ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
+_CLOSING = bytes.maketrans(b"{[", b"}]")
+# One level up or down, as a signed byte
+_STEPS = bytes.maketrans(b"{[]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 # What is kept of a list that is cut between two of its elements
 _TAIL = 80
+# As many cut elements, and lists one after the other, as are looked through to their end
+GUESSES = 4
 CUT = "It is cut short, or its brackets do not match."
 
 
@@ -41,34 +48,41 @@ class Unreadable(ValueError):
     """A JSON value that cannot be turned into Python objects; the text says why."""
 
 
-def end(text: bytes, start: int) -> int | None:
-    """Return where the JSON value that starts at `start` ends, or None where it is cut or its brackets do not match."""
+def end(text: bytes, start: int, limit: int = sys.maxsize) -> int | None:
+    """Return where the JSON value that starts at `start` ends, or None where it is cut or its brackets do not match.
+
+    What is at `limit` and beyond does not count.
+    """
     first = text[start : start + 1]
     if first == b'"':
-        string = _STRING.match(text, start)
+        string = _STRING.match(text, start, limit)
         return string.end() if string else None
     if first not in {b"{", b"["}:
-        scalar = _SCALAR.match(text, start)
+        scalar = _SCALAR.match(text, start, limit)
         return scalar.end() if scalar else start + 1
-    awaited, at = [], start
-    while bracket := _BRACKET.match(text, at):
-        at = bracket.end()
-        if bracket[1] in _CLOSING:
-            awaited.append(_CLOSING[bracket[1]])
-        elif bracket[1] != awaited.pop():
+    awaited, at = bytearray(first.translate(_CLOSING)), start + 1
+    while (found := _BRACKETS.match(text, at, limit)) and (run := found[1]) not in {b"", b'"'}:
+        at = found.end()
+        if run[0] in b"[{":
+            awaited += run.translate(_CLOSING)
+            continue
+        closing = run[: len(awaited)]
+        if not awaited.endswith(closing[::-1]):
             return None
+        del awaited[-len(closing) :]
         if not awaited:
-            return at
+            return at - len(run) + len(closing)
     return None
 
 
-def elements(text: bytes, start: int) -> Iterator[tuple[int, int, str]]:
+def elements(text: bytes, start: int, guesses: int = GUESSES) -> Iterator[tuple[int, int, str]]:
     """Split the array that opens at `start`: where each element begins and ends, and what is wrong with it or "".
 
     Where brackets do not match, the next thing that begins like an audit event counts as the next element. This is the
-    one guess here: inside well-formed JSON that text could as well be part of an object.
+    one guess here: inside well-formed JSON that text could as well be part of an object. After so many guesses nothing
+    else ends an element, for each could have all that follows it looked through in vain.
     """
-    at, problem = start + 1, ""
+    at, problem, following = start + 1, "", 0
     while True:
         at = _past(_SPACE_AND_COMMAS, text, at)
         if at >= len(text) and not problem:
@@ -76,12 +90,19 @@ def elements(text: bytes, start: int) -> Iterator[tuple[int, int, str]]:
             yield max(start, len(text) - _TAIL), len(text), CUT
         if text[at : at + 1] in {b"", b"]"}:
             return
-        stop, problem = end(text, at), ""
-        if stop is None or text[(following := _past(_SPACE, text, stop)) : following + 1] not in {b"", b",", b"]"}:
-            another = _EVENT.search(text, at + 1)
-            stop, problem = another.start() if another else len(text), CUT
+        if guesses <= 0 and following <= at:
+            following = _next_event(text, at)
+        stop, problem = end(text, at, len(text) if guesses > 0 else following), ""
+        if stop is None or text[(after := _past(_SPACE, text, stop)) : after + 1] not in {b"", b",", b"]"}:
+            stop, problem, guesses = _next_event(text, at) if guesses > 0 else following, CUT, guesses - 1
         yield at, stop, problem
         at = stop
+
+
+def _next_event(text: bytes, at: int) -> int:
+    """Return where something begins after `at` that looks like the next audit event of a list, or the end."""
+    found = _EVENT.search(text, at + 1)
+    return found.start() if found else len(text)
 
 
 def members(text: bytes, start: int = 0) -> Iterator[tuple[str, int, int | None]]:
@@ -147,15 +168,8 @@ def depth(text: bytes) -> int:
     """Return how deep the brackets are nested, at most DEEPEST + 1; 0 where there are too few of them to matter."""
     if text.count(b"{") + text.count(b"[") <= DEEPEST:
         return 0
-    brackets = _STRING.sub(b"", text).translate(_ONE_KIND_OF_BRACKET, _NO_BRACKETS)
-    for level in range(DEEPEST + 1):
-        # Without its innermost pairs, everything is one level less deep.
-        outer = brackets.replace(b"[]", b"")
-        if len(outer) == len(brackets):
-            # What has no other end counts as nested too.
-            return min(level + brackets.count(b"["), DEEPEST + 1)
-        brackets = outer
-    return DEEPEST + 1
+    steps = _STRING.sub(b"", text).translate(_STEPS, _NO_BRACKETS)
+    return min(max(accumulate(memoryview(steps).cast("b")), default=0), DEEPEST + 1)
 
 
 def has_half_surrogates(text: bytes) -> bool:

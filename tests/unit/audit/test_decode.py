@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 from itertools import batched
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def test_a_deep_body_is_fine_up_to_the_limit() -> None:
 
     assert not decode(nested(DEEPEST)).damaged
     assert [item.reason for item in decode(nested(DEEPEST + 1)).damaged] == [decoding.TOO_DEEP]
+
+
+def test_no_depth_makes_it_slow() -> None:
+    """A patch of 3 MiB is recorded before it is looked at, and whoever may patch one object may send a hundred."""
+    deep = b"[" * 9000 + b"]" * 9000
+    raw = as_bytes(creation(requestObject="@@")).replace(b'"@@"', b"[" + b",".join([deep] * 160) + b"]")
+    began = time.process_time()
+    assert [item.reason for item in decode(event_list(raw)).damaged] == [decoding.TOO_DEEP]
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("recording", sorted(RECORDINGS.glob("*.jsonl")), ids=lambda path: path.stem)

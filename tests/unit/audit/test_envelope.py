@@ -1,10 +1,11 @@
 import base64
 import gzip
 import json
+import time
 
 import pytest
 
-from alerts.audit import envelope
+from alerts.audit import envelope, salvage
 from alerts.audit.envelope import items
 from tests.unit.audit.events import as_bytes, creation, event_list, reading
 
@@ -45,6 +46,29 @@ def test_one_event_is_one_item() -> None:
 def test_gzip_of_several_members_is_read_to_its_end() -> None:
     body = gzip.compress(RAW[0] + b"\n") + gzip.compress(RAW[1] + b"\n" + RAW[2])
     assert [item.raw for item in items(body)] == RAW
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(b"", mtime=0) * 100_000,
+        b'[{"level":"None"],{"level":"None"}]' * 100_000,
+        b'[{"x":[,{"level":"None"}]' * 10_000,
+    ],
+    ids=["members", "lists", "cut lists"],
+)
+def test_no_number_of_parts_makes_it_slow(body: bytes) -> None:
+    began = time.process_time()
+    list(items(body))
+    assert time.process_time() - began < 2
+
+
+def test_so_many_cut_lists_are_taken_apart_and_the_rest_is_kept() -> None:
+    cut = b'[{"level":"None"],' + RAW[0] + b"]"
+    found = list(items(cut * 100))
+    assert [item.raw for item in found[: 2 * salvage.GUESSES]] == [b'{"level":"None"]', RAW[0]] * salvage.GUESSES
+    assert sum(len(item.raw) for item in found) > len(cut) * 90
+    assert found[-1].problem == salvage.CUT
 
 
 @pytest.mark.parametrize(

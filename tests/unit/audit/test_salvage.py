@@ -1,8 +1,9 @@
 import json
+import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alerts.audit import salvage
@@ -93,3 +94,58 @@ def test_what_cannot_be_read_says_so(text: bytes) -> None:
 def test_a_long_string_takes_one_step_and_not_a_stack() -> None:
     text = b'["' + rb"\"x" * 1_000_000 + b'"]'
     assert salvage.end(text, 0) == len(text)
+
+
+def naive_end(text: str) -> int | None:
+    """Return where the object or array ends that a text begins with, one character after the other."""
+    awaited, quoted, at = "", False, 0
+    while at < len(text):
+        letter = text[at]
+        if quoted:
+            at += letter == "\\"
+            quoted = letter != '"'
+        elif letter == '"':
+            quoted = True
+        elif letter in "[{":
+            awaited += "]}"["[{".index(letter)]
+        elif letter in "]}":
+            if not awaited.endswith(letter):
+                return None
+            awaited = awaited[:-1]
+            if not awaited:
+                return at + 1
+        at += 1
+    return None
+
+
+@given(text=st.sampled_from("[{").flatmap(lambda first: st.text('[]{}",\\a', max_size=30).map(first.__add__)))
+@example(text='[[{"a":[]},{"]":[[]]}]]]')
+@example(text="[{}[[]]}")
+@settings(deadline=None, max_examples=300)
+def test_an_end_is_where_one_finds_it_who_reads_letter_by_letter(text: str) -> None:
+    assert salvage.end(text.encode(), 0) == naive_end(text)
+
+
+def test_brackets_in_strings_are_not_deep() -> None:
+    assert salvage.depth(b'"' + b"[" * 5000 + b'"') == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b'{"level":"Metadata","x":[,' * 20_000,
+        b"[" + b'{"level":"Metadata","x":[{"a":1},' * 20_000,
+        b"[" + b'{"level":"Metadata","x":[,' * 5 + b"1," * 200_000,
+    ],
+)
+def test_no_number_of_cut_elements_makes_it_slow(text: bytes) -> None:
+    began = time.process_time()
+    assert list(salvage.elements(text, 0))[-1][1] == len(text)
+    assert time.process_time() - began < 5
+
+
+def test_after_many_cut_elements_the_sound_ones_are_still_found() -> None:
+    sound = b'{"level":"Metadata","x":[{"a":[1]}]}'
+    text = b"[" + b",".join([b'{"level":"Metadata","x":[', sound] * 10) + b"]"
+    found = [(text[start:stop], problem) for start, stop, problem in salvage.elements(text, 0)]
+    assert found == [(b'{"level":"Metadata","x":[', salvage.CUT), (sound, "")] * 10
