@@ -33,10 +33,12 @@ class ActivityManager(models.Manager["Activity"]):
     ) -> "Activity":
         """Append a record to the chain of its alert, or to the chain of everything that belongs to none."""
         with transaction.atomic():
-            if alert is not None:
-                # Two records at once would claim the same predecessor.
-                Alert.objects.select_for_update(no_key=True).values_list("pk").get(pk=alert.pk)
-            digests = self.select_for_update().filter(alert=alert).order_by("-pk").values_list("digest", flat=True)
+            # Two records at once would claim the same predecessor. What is held is never the last record: who waits for
+            # a row is given that very row, though another came behind it meanwhile.
+            chain = self.filter(alert=alert)
+            held = chain.order_by("pk")[:1] if alert is None else Alert.objects.filter(pk=alert.pk)
+            list(held.select_for_update(no_key=True).values_list("pk"))
+            digests = chain.order_by("-pk").values_list("digest", flat=True)
             record = Activity(
                 kind=kind,
                 summary=summary,

@@ -10,6 +10,7 @@ from alerts.models import Activity, Alert, Cluster, NoteRevision
 from alerts.models.activity import Unalterable
 from alerts.services import workflow
 from tests.factories import make_alert
+from tests.integration.conftest import Parallel
 
 
 @pytest.fixture
@@ -126,6 +127,19 @@ def test_everything_done_is_recorded_in_an_intact_chain(alert: Alert, ana: User)
     workflow.answer(alert, "creator", "unclear", by=ana, version=2)
     assert [activity.kind for activity in alert.activities.order_by("pk")] == ["assigned", "answered"]
     assert Activity.objects.broken(alert) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_belongs_to_no_alert_is_an_intact_chain_whoever_records_at_once(parallel: Parallel) -> None:
+    Activity.objects.record("made", "began", by=None)
+
+    def record() -> None:
+        for number in range(10):
+            Activity.objects.record("made", f"did {number}", by=None)
+
+    parallel(record, 4)
+    assert Activity.objects.filter(alert=None).count() == 41
+    assert Activity.objects.broken(None) == []
 
 
 def test_what_is_recorded_cannot_be_changed_and_a_change_behind_our_back_shows(alert: Alert, ana: User) -> None:
