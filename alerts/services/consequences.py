@@ -19,6 +19,9 @@ from alerts.services.alarm import Found
 from alerts.services.kept import event_of
 from alerts.services.knowledge import Knowledge
 
+# Of the changes after a version that came late
+_JUDGED_AGAIN = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -61,7 +64,8 @@ def work_out(kept: Sequence[Kept], known: Knowledge) -> Consequences:
             tripped |= {watch.pk for watch in true}
         if version is not None:
             known.forget()
-            if held.newest(version.object) != version:
+            # Nothing is judged by a version of which nothing is known.
+            if version.tells() and held.newest(version.object) != version:
                 found.late.append((version, each.batch.received_at))
     held.store()
     return found
@@ -115,16 +119,18 @@ def _judged_again(version: AccessVersion, received_at: datetime, known: Knowledg
 def _following(version: AccessVersion) -> Iterator[AuditEvent]:
     """Yield the events that are judged by this version: what changed the object from it, and what deleted it at last.
 
-    More than one changed it where it is unknown what some left.
+    More than one changed it where it is unknown what some left: then the first of them. Whoever may write an object
+    makes such changes by the thousand (a request with `timeout=2ms` is one), and each was judged when it came.
     """
     later = version.object.versions.filter(at__gt=version.at).defer("manifest").order_by("at", "pk")
     gone = later.filter(deletion=True, uid=version.uid).exclude(uid="").select_related("event").first()
     known = Q(deletion=True) | Q(manifest__isnull=False)
     told = later.annotate(known=ExpressionWrapper(known, BooleanField())).select_related("event")
-    for each in told.iterator(chunk_size=10):
+    each = None
+    for each in told[:_JUDGED_AGAIN].iterator(chunk_size=10):
         if each.event is not None:
             yield each.event
         if each.known:
-            if gone is not None and gone.event is not None and gone.pk != each.pk:
-                yield gone.event
-            return
+            break
+    if gone is not None and gone.event is not None and gone != each:
+        yield gone.event

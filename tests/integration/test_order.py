@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerts import detections
 from alerts.lifecycle import Status, Verdict
 from alerts.models import Activity, Alert, Cluster
 from alerts.services import inbox, intake, investigation, workflow
@@ -227,3 +228,19 @@ def test_a_worker_waits_for_another_that_has_an_earlier_write_of_the_same_role(
         "ClusterRole reader widened",
     ]
     assert not Activity.objects.filter(kind="withdrawn").exists()
+
+
+def test_however_many_writes_are_in_doubt_one_that_comes_late_has_few_of_them_judged_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubtful = {"responseStatus": {"code": 504}, "responseObject": None}
+    in_doubt = [change(20, "", auditID=f"in-doubt-{number}", **doubtful) for number in range(120)]
+    take_in(cluster, event_list(*in_doubt))
+    judged = []
+    examine = detections.examine
+    monkeypatch.setattr(detections, "examine", lambda event, known: judged.append(event) or examine(event, known))
+
+    take_in(cluster, event_list(change(10, "", auditID="late", **doubtful)))
+    assert [event.audit_id for event in judged] == ["late"]
+    take_in(cluster, event_list(creation(**at(5))))
+    assert 10 < len(judged) < 60
