@@ -1,6 +1,7 @@
 """What came damaged: kept as it came, with the alert of that where it concerns roles and bindings or may."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 
 from alerts.audit import redaction
 from alerts.audit.decode import Damaged
@@ -23,7 +24,8 @@ def keep(batch: Batch, damaged: Sequence[Damaged]) -> list[Alert]:
         del found[sha256]
     alerts: dict[str, tuple[Alert, bool]] = {}
     items = []
-    for each in found.values():
+    # In one order, in which no two wait for each other.
+    for each in sorted(found.values(), key=attrgetter("sha256")):
         item = _damaged(batch, each)
         for finding in _found_in(each, batch):
             if finding.fingerprint not in alerts:

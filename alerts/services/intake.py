@@ -116,7 +116,9 @@ def _changes_rbac(event: Event) -> bool:
 
 def _stored(cluster: Cluster, kept: list[Kept]) -> list[Kept]:
     """Insert the rows that are not there yet, and return everything with its row's key and time, as they ended."""
-    AuditEvent.objects.bulk_create([each.row for each in kept], ignore_conflicts=True)
+    # In one order: whoever inserts an event waits for another who does, and has others of the same in its own batches.
+    rows = sorted((each.row for each in kept), key=attrgetter("sha256"))
+    AuditEvent.objects.bulk_create(rows, ignore_conflicts=True)
     # In no order: SQLite would walk through all the cluster's events in the one they are shown in.
     found = AuditEvent.objects.filter(cluster=cluster, sha256__in=[each.row.sha256 for each in kept]).order_by()
     stored = {sha256: (pk, at) for sha256, pk, at in found.values_list("sha256", "pk", "at")}

@@ -5,17 +5,23 @@ import itertools
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts import detections
+from alerts.audit.decode import decode
+from alerts.audit.event import Event
+from alerts.detections.detection import Finding, Known
 from alerts.lifecycle import Status, Verdict
-from alerts.models import Activity, Alert, Cluster
+from alerts.models import Activity, Alert, AuditEvent, Batch, Cluster
 from alerts.services import inbox, intake, investigation, workflow
+from alerts.services.kept import row_of
 from tests.conftest import RECORDINGS
 from tests.integration.conftest import Parallel
 from tests.integration.examining import remembered, take_in
@@ -233,14 +239,46 @@ def test_a_worker_waits_for_another_that_has_an_earlier_write_of_the_same_role(
 def test_however_many_writes_are_in_doubt_one_that_comes_late_has_few_of_them_judged_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doubtful = {"responseStatus": {"code": 504}, "responseObject": None}
+    doubtful: dict[str, Any] = {"responseStatus": {"code": 504}, "responseObject": None}
     in_doubt = [change(20, "", auditID=f"in-doubt-{number}", **doubtful) for number in range(120)]
     take_in(cluster, event_list(*in_doubt))
-    judged = []
+    judged: list[str] = []
     examine = detections.examine
-    monkeypatch.setattr(detections, "examine", lambda event, known: judged.append(event) or examine(event, known))
+
+    def watched(event: Event, known: Known) -> Iterator[Finding]:
+        judged.append(event.audit_id)
+        return examine(event, known)
+
+    monkeypatch.setattr(detections, "examine", watched)
 
     take_in(cluster, event_list(change(10, "", auditID="late", **doubtful)))
-    assert [event.audit_id for event in judged] == ["late"]
+    assert judged == ["late"]
     take_in(cluster, event_list(creation(**at(5))))
     assert 10 < len(judged) < 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_have_the_same_events_in_batches_of_their_own_do_not_wait_for_each_other(
+    parallel: Parallel, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = Cluster.objects.create(name="prod-eu")
+    bodies = [event_list(creation(name, auditID=name)) for name in ("one", "two")]
+    rows = [row_of(decode(body).events[0], Batch(cluster=cluster)) for body in bodies]
+    first, last = sorted(zip(rows, bodies, strict=True), key=lambda each: each[0].sha256)
+    batches = [inbox.store_leased(cluster, body)[0] for _, body in (last, first)]
+    began, turns = threading.Event(), [True, False]
+
+    def work() -> None:
+        if turns.pop():
+            began.wait(10)
+            list(intake.examine_all(batches))
+            return
+        with transaction.atomic():
+            AuditEvent.objects.bulk_create([first[0]])
+            began.set()
+            time.sleep(0.5)
+            AuditEvent.objects.bulk_create([last[0]], ignore_conflicts=True)
+
+    parallel(work, 2)
+    assert AuditEvent.objects.count() == 2
+    assert "failed" not in caplog.text
