@@ -221,7 +221,8 @@ def end(mute: Mute, *, by: User, bring_back: bool = False) -> int:
     A mute that is over stays as it is, but its alerts can still be brought back.
     """
     with transaction.atomic():
-        fresh = Mute.objects.select_for_update(of=("self",)).get(pk=mute.pk)
+        # An alert that comes under the mute just now refers to its key, and is held by whoever has it do so.
+        fresh = Mute.objects.select_for_update(of=("self",), no_key=True).get(pk=mute.pk)
         if fresh.is_running():
             fresh.ended_at, fresh.ended_by = timezone.now(), by
             fresh.save(update_fields=["ended_at", "ended_by"])

@@ -61,13 +61,19 @@ def _learn(known: RemedyItem, item: Mapping[str, Any]) -> None:
 def tick(item: RemedyItem, *, by: User) -> None:
     """Count an item as dealt with; one that is ticked stays ticked by whom it was."""
     with transaction.atomic():
-        fresh = RemedyItem.objects.select_for_update().select_related("alert").get(pk=item.pk)
+        fresh = _held(item)
         if fresh.ticked_by_id is None:
             fresh.ticked_by, fresh.ticked_at = by, timezone.now()
             fresh.save(update_fields=["ticked_by", "ticked_at"])
             Activity.objects.record(
                 "remedied", f"dealt with {fresh.title}", by=by, alert=fresh.alert, detail=_of(fresh)
             )
+
+
+def _held(item: RemedyItem) -> RemedyItem:
+    """Hold an item, after its alert: an investigation that saves what it found holds them in this order."""
+    alert = Alert.objects.select_for_update(no_key=True).get(pk=item.alert_id)
+    return alert.remedy_items.select_for_update().get(pk=item.pk)
 
 
 def tick_removed(alert: Alert, keys: Iterable[int], *, by: User | None) -> None:
@@ -87,7 +93,7 @@ def tick_removed(alert: Alert, keys: Iterable[int], *, by: User | None) -> None:
 def untick(item: RemedyItem, *, by: User) -> None:
     """Count an item as not dealt with after all."""
     with transaction.atomic():
-        fresh = RemedyItem.objects.select_for_update().select_related("alert").get(pk=item.pk)
+        fresh = _held(item)
         if fresh.ticked_by_id is not None:
             fresh.ticked_by = fresh.ticked_at = None
             fresh.save(update_fields=["ticked_by", "ticked_at"])

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from alerts.models import Acceptance, Activity, PostureFinding
+from alerts.models import Acceptance, Activity, Alert, PostureFinding
 from alerts.services.posture import review
 
 DAYS = 90
@@ -58,6 +58,10 @@ def mark_fixed(finding: PostureFinding, *, by: User) -> None:
 
 
 def _standing(finding: PostureFinding) -> PostureFinding:
+    """Hold a finding, after its alert and the day's review: whoever looks at the cluster holds them in this order."""
+    if finding.alert_id is not None:
+        Alert.objects.select_for_update(no_key=True).values_list("pk").get(pk=finding.alert_id)
+    review.hold(finding.cluster)
     fresh = PostureFinding.objects.select_for_update(of=("self",)).select_related("cluster", "alert").get(pk=finding.pk)
     if fresh.closed_at is not None:
         raise Refused("This finding is fixed already. Here is how it stands; nothing was changed.")

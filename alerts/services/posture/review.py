@@ -134,6 +134,11 @@ def _locked(cluster: Cluster, at: datetime) -> PostureReview:
     return PostureReview.objects.select_for_update().get(cluster=cluster, day=at.date())
 
 
+def hold(cluster: Cluster) -> None:
+    """Keep others from opening and closing findings of a cluster until the transaction is over."""
+    _locked(cluster, timezone.now())
+
+
 def tally(day: PostureReview) -> None:
     """Count the cluster's own findings that stand by now, and save the day; those of alerts come and go with them."""
     rows = PostureFinding.objects.filter(cluster_id=day.cluster_id, alert=None)
