@@ -12,19 +12,21 @@ HIDDEN = "[redacted]"
 # How the names of credentials end, without what stands between their words.
 _ENDINGS = (
     "token", "password", "passwd", "passphrase", "secret", "secretkey", "secretaccesskey", "apikey", "privatekey",
-    "clientkeydata", "authorization", "cookie",
+    "clientkeydata", "encryptionkey", "authorization", "cookie",
 )  # fmt: skip
 _BETWEEN = str.maketrans("", "", "-_")
 # Of an environment variable or a header, by the name beside its value
 _NAME_BESIDE = re.compile(
-    r"(?i)passw(?:or)?d|passphrase|secret|token|credential|api_?key|private_?key|_pwd\b|authorization|cookie"
+    r"(?i)passw(?:or)?d|passphrase|secret|token|credential|api_?key|private_?key|encryption_?key|_(?:pwd|pass)\b|authorization|"
+    r"cookie"
 )
 
 _GAP = r"(?:\s|\+|%20)"
 # As JSON and shells write them, escaped or not
 _QUOTE = r"(?:\\*[\"']|%22|%27)"
 _NAME = (
-    r"(?:token|passw(?:or)?d|passphrase|secret(?:[-_]?access)?(?:[-_]?key)?|api[-_]?key|private[-_]?key)"
+    r"(?:token|passw(?:or)?d|passphrase|secret(?:[-_]?access)?(?:[-_]?key)?|api[-_]?key|private[-_]?key"
+    r"|encryption[-_]?key|client[-_]?key[-_]?data|(?<=_)(?:pwd|pass))"
     rf"{_QUOTE}?"
 )
 _HEADER = rf"(?:(?:proxy-)?authorization|(?:set-)?cookie){_QUOTE}?"
@@ -41,6 +43,13 @@ _CREDENTIAL = re.compile(
     rf"|({_NAME}(?:=|%3d|{_GAP}*(?::|%3a)(?:{_GAP}+(?!{_PLAIN})|(?={_QUOTE}))){_QUOTE}?{_SCHEME}){_WORD}"
     # An argument, in a shell or of an exec
     rf"|((?<![\w.-])--?[\w.-]*{_NAME}(?:{_GAP}+|&command=){_QUOTE}?){_WORD}"
+    # What curl and its like are given to log in with
+    rf"|((?<![\w.-])-(?:u|-user|-proxy-user)(?:{_GAP}+|=|&command=){_QUOTE}?"
+    rf"(?:[^\s:&\"'\\%/+=]|%(?!20|22|27|3a))++(?::|%3a))(?!//|%2f){_WORD}"
+    # What signs an address, so that whoever has it is let in
+    rf"|([?&](?:x-(?:amz|goog)-signature|sig)=){_WORD}"
+    # The log-in to a registry (config.json of docker)
+    rf"|((?<=[\"'])auth{_QUOTE}\s*:\s*{_QUOTE})[\w+/]{{8,}}=*"
     rf"|(\bbearer{_GAP}+)(?=[\w.~/%=+-]{{0,200}}\d)[\w.~/%=+-]{{8,}}"
     r"|(://[^\s/:@\"'?#]+:)[^\s/@\"'?#]+(?=@)"
     r"|eyJ[\w-]{8,400}\.eyJ[\w-]{8,}\.[\w-]*"  # a JSON web token
@@ -89,7 +98,7 @@ def is_flag(argument: Any) -> bool:
 # In lower case and without what stands between words, any of the above holds one of these, or is percent-encoded.
 _WORDS = (
     "token", "password", "passwd", "passphrase", "secret", "secretkey", "accesskey", "apikey", "privatekey",
-    "clientkeydata", "authorization", "cookie", "bearer",
+    "clientkeydata", "encryptionkey", "authorization", "cookie", "bearer", "pwd", "pass", "auth",
 )  # fmt: skip
 _SIGNS = tuple((word.encode(), re.compile(word.encode() + rb"[\"'=:+&\\\s]")) for word in _WORDS) + tuple(
     (sign, re.compile(rest))
@@ -99,7 +108,7 @@ _SIGNS = tuple((word.encode(), re.compile(word.encode() + rb"[\"'=:+&\\\s]")) fo
 
 def may_be_in(text: bytes) -> bool:
     """Tell whether any credential may be in JSON that escapes no letters, at a look; in most there is none."""
-    if b"%" in text:
+    if b"%" in text or b"-u" in text or b"ignature=" in text or b"sig=" in text:
         return True
     plain = text.lower().translate(None, b"-_")
     return any(sign in plain and pattern.search(plain) for sign, pattern in _SIGNS)

@@ -34,6 +34,18 @@ SECRET = "S3CRET+value/99="
         "exec?command=-H&command=%41uthorization%3A+Basic+{}",
         "authorization%253A%20Bearer%20{}",
         "https://jane:S3CRET@example.org/",
+        "curl -u admin:{} https://example.org",
+        "curl --user 'admin:{}'",
+        "exec?command=curl&command=-u&command=admin%3A{}",
+        "exec?command=curl&command=--user&command=admin:{}",
+        "MYSQL_PWD={} mysql",
+        "DB_PASS={}",
+        "exec?command=sh&command=-c&command=MYSQL_PWD%3D{}+mysql",
+        "    client-key-data: {}",
+        "ENCRYPTION_KEY={}",
+        '{{\\"auths\\":{{\\"r.io\\":{{\\"auth\\":\\"{}\\"}}}}}}',
+        "/proxy/x?X-Amz-Signature={}",
+        "/proxy/x?sv=2020&sig={}",
     ],
 )
 def test_credentials_are_hidden_in_any_text_and_the_rest_of_it_stays(text: str) -> None:
@@ -59,6 +71,10 @@ def test_credentials_are_hidden_in_any_text_and_the_rest_of_it_stays(text: str) 
         "The cluster does not accept the token: it expired or was withdrawn.",
         "invalid token: signature.",
         "http://[::1]:8080/a@b",
+        "docker-compose up -u",
+        "python -u http://[::1]:8080/a",
+        "bypass=true, a compass: north",
+        '{"auth": "basic"}',
     ],
 )
 def test_what_is_none_stays(text: str) -> None:
@@ -68,7 +84,8 @@ def test_what_is_none_stays(text: str) -> None:
 @pytest.mark.parametrize(
     "part",
     ["a", "-", "a_b.c-", "token ", "token:", "--token ", "--token", "://a:b", "eyJ", "%25", "cookie  ", "bearer+",
-     "bearer%20", "Authorization:", "-----BEGIN ", "token\\", 'secret"'],
+     "bearer%20", "Authorization:", "-----BEGIN ", "token\\", 'secret"', "-u", "-u ", "-u+", "-u=", "-u a:",
+     "-u%20", "&sig=", '"auth"', "\\", '"auth":"a'],
 )  # fmt: skip
 def test_long_texts_take_no_longer_than_they_are(part: str) -> None:
     """A pattern that looked through them again for each of their parts would never end."""
