@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import tasks
-from alerts.models import Batch, Cluster
+from alerts.models import Batch, Canary, Cluster
 from alerts.services import inbox, intake, metrics
 from tests.conftest import DATA, logged_in
 from tests.factories import make_alert
@@ -120,6 +120,21 @@ def test_a_batch_that_failed_and_is_to_be_tried_again_keeps_nobody_from_being_re
     assert b"A batch has waited 301 seconds" in get("/readyz", TOKEN).content
     # Whoever tries it again now will say what came of it.
     assert inbox.claim(1) == [batch]
+    assert get("/readyz").status_code == 200
+
+
+@pytest.mark.usefixtures("reachable")
+def test_it_is_not_ready_when_nothing_is_done_by_the_clock(cluster: Cluster, settings: Settings) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    Cluster.objects.update(readable=True, api_address="https://k8s.example")
+    now = timezone.now()
+    for seconds, status in ((400, 503), (200, 200)):
+        Canary.objects.create(cluster=cluster, audit_id=f"{seconds}", sent_at=now - timedelta(seconds=seconds))
+        assert get("/readyz").status_code == status
+    Canary.objects.filter(audit_id="200").delete()
+    assert b"is beat running?" in get("/readyz", TOKEN).content
+    # One that cannot be sent is none: of that there is an alert.
+    Cluster.objects.update(canary_error="It does not answer.")
     assert get("/readyz").status_code == 200
 
 
