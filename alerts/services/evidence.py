@@ -1,5 +1,6 @@
 """The stored batches as evidence: what some roles permitted and some actors did, searched again when it is asked."""
 
+import time
 from collections.abc import Buffer, Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from functools import cache, lru_cache
@@ -17,6 +18,9 @@ from alerts.services import archive, mentions
 # A search opens no more batches than this, and no more bytes; what it leaves out it counts.
 BATCHES = 400
 BYTES = 256 * 1024 * 1024
+# Nor does it go on for longer: what a shipper compressed may come to any number of bytes, and both searches of an
+# investigation have to be over before its task may not run any more (CELERY_TASK_TIME_LIMIT).
+SECONDS = 20.0
 # Of batches fetched together, before compression.
 _FETCHED_BYTES = 8 * 1024 * 1024
 # What it leaves out is counted so far: to count all of it, every batch that is stored would have to be looked at.
@@ -61,12 +65,16 @@ class Search(Iterable[Event]):
             return
         opened, self.left_out = self._chosen()
         self.opened = self.unreadable = 0
+        deadline = time.monotonic() + SECONDS
         ends = accumulate(size for _, size in opened)
         # A query for each batch takes half as long as looking through its events.
         for _, together in groupby(zip(opened, ends, strict=True), key=lambda each: each[1] // _FETCHED_BYTES):
             keys = [pk for (pk, _), _ in together]
             bodies = dict(Batch.objects.filter(pk__in=keys).order_by().values_list("pk", "body"))
             for pk in keys:
+                if self.opened and time.monotonic() > deadline:
+                    self.left_out = min(self.left_out + len(opened) - self.opened, COUNTED)
+                    return
                 self.opened += 1
                 # It may have been purged since.
                 yield from self._events(bodies[pk], enough) if pk in bodies else ()

@@ -3,6 +3,7 @@
 It looks through the newest batches first, some at a time, and goes on where it is asked to.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +23,8 @@ from alerts.services.evidence import is_by, role_of
 # A page opens so many batches at most, and shows so many events; the next one goes on where it ended.
 BATCHES_A_PAGE = 20
 EVENTS_A_PAGE = 200
+# And opens no further batch after so long: each may hold what a shipper compressed, and somebody waits.
+SECONDS_A_PAGE = 5.0
 _UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED, Batch.State.QUARANTINED)
 
 
@@ -139,8 +142,9 @@ def page(
     keys = list(batches.order_by("-pk").values_list("pk", flat=True)[: BATCHES_A_PAGE + 1])
     found: list[Found] = []
     reached, unreadable, end = None, 0, before
+    began = time.monotonic()
     for pk in keys[:BATCHES_A_PAGE]:
-        if len(found) == EVENTS_A_PAGE:
+        if len(found) == EVENTS_A_PAGE or (reached and time.monotonic() - began > SECONDS_A_PAGE):
             break
         end = Place(pk)
         batch = Batch.objects.only("body", "received_at").filter(pk=pk).first()

@@ -68,6 +68,17 @@ def test_a_name_that_begins_like_another_is_another(history: Cluster) -> None:
     assert list(evidence.search(history, actors=["CI-deployer"], since=beginning(history))) == []
 
 
+def test_it_stops_when_its_time_is_over_and_says_what_it_left_out(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]
+    for event in recorded:
+        take_in(cluster, as_list([event]))
+    monkeypatch.setattr(evidence, "SECONDS", 0.0)
+    found = Findings.of(evidence.search(cluster, actors=[SCRAPER], since=beginning(cluster)))
+    assert (len(found.events), found.opened, found.left_out) == (1, 1, len(recorded) - 1)
+
+
 def test_it_stops_at_its_limit_and_says_what_it_left_out(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "BATCHES", 2)
     recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]

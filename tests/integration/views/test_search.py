@@ -142,10 +142,11 @@ def pages(client: Client, **query: Any) -> Iterator[str]:
         yield page
 
 
+@pytest.mark.parametrize(("limit", "value"), [("BATCHES_A_PAGE", 2), ("SECONDS_A_PAGE", 0.0)])
 def test_older_pages_go_on_where_the_newer_ended(
-    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    as_vic: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
-    monkeypatch.setattr(searching, "BATCHES_A_PAGE", 2)
+    monkeypatch.setattr(searching, limit, value)
     recorded = [event for event in events(ATTACK) if event["user"]["username"] == SCRAPER]
     for event in recorded:
         take_in(cluster, as_list([event]))
