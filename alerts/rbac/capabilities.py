@@ -89,7 +89,7 @@ class _Probe:
             self._name += "x"
 
     def worst(self, capability: Capability) -> Held | None:
-        return max((*self._ordinary(capability), *self._special(capability)), key=_weight, default=None)
+        return max((*self._ordinary(capability), *self._special(capability)), key=weight, default=None)
 
     def _ordinary(self, capability: Capability) -> Iterator[Held]:
         """Yield every way in which fixed requests tell that the rules give it."""
@@ -241,6 +241,6 @@ def _for_any_name(rule: Rule) -> Rule:
     return Rule(rule.verbs, rule.groups, rule.resources)
 
 
-def _weight(one: Held) -> float:
+def weight(one: Held) -> float:
     """Return how bad one way of having a capability is, before scope and novelty."""
     return one.base * (0.5 if one.names and not one.powerful else 1.0) * (1.0 if one.complete else 0.7)

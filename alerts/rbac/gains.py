@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from alerts.rbac.access import Access, Holder
-from alerts.rbac.capabilities import held
+from alerts.rbac.capabilities import held, weight
 from alerts.rbac.capability import Held
 from alerts.rbac.comparison import Part, parts
 from alerts.rbac.difference import Boxes, TooMuchWork, subtract
@@ -12,6 +14,7 @@ from alerts.rbac.objects import RoleRef
 from alerts.rbac.rules import Rule, RuleSet
 from alerts.rbac.subjects import Subject
 
+COMPLETED = "together with what the holder has by other roles"
 NOBODY: Mapping[Subject, Iterable[str]] = {}
 
 
@@ -20,7 +23,8 @@ class NetNew:
     """What one holder of a role gains by it, at the scope of the binding.
 
     `gains` are pieces of the role (their rule indexes are the role's) that the holder's other grants did not permit.
-    `capabilities` are those the role gives, `new` those among them that the holder did not have at that scope.
+    `capabilities` are those the role gives, alone or together with what the holder had; `new` are those among them that
+    the holder did not have at that scope.
     `cut_off` is "" or says why `gains` is not worked out.
     """
 
@@ -79,8 +83,8 @@ type _Gain = tuple[tuple[Part, ...], tuple[Held, ...], tuple[Held, ...], str]
 
 
 def _gain(rules: RuleSet, had: RuleSet, scope: str) -> _Gain:
-    capabilities = held(rules, scope)
     before = {one.id: one for one in held(had, scope)}
+    capabilities = _together(rules, had, before, scope)
     new = tuple(one for one in capabilities if not had_before(one, before.get(one.id)))
     boxes = Boxes(rules.boxes.resources) if scope else rules.boxes
     try:
@@ -89,8 +93,26 @@ def _gain(rules: RuleSet, had: RuleSet, scope: str) -> _Gain:
         return (), capabilities, new, str(too_much)
 
 
+def _together(rules: RuleSet, had: RuleSet, before: Mapping[str, Held], scope: str) -> tuple[Held, ...]:
+    """Return what rules give, worst first, and what they complete: an attack that takes several permissions.
+
+    Else it could be given in halves, each of which is nothing.
+    """
+    alone = {one.id: one for one in held(rules, scope)}
+    if not rules or not had:
+        return tuple(alone.values())
+    for one in held(rules + had, scope):
+        apart = (each for each in (alone.get(one.id), before.get(one.id)) if each is not None)
+        if weight(one) > max(map(weight, apart), default=0):
+            # What the proofs say of other roles' rules would be read as this one's.
+            own = tuple(proof for proof in one.proofs if proof.index < len(rules))
+            alone[one.id] = replace(one, proofs=own, note=COMPLETED)
+    return tuple(sorted(alone.values(), key=lambda one: (-one.base, not one.complete, one.capability.number)))
+
+
 def had_before(one: Held, before: Held | None) -> bool:
     """Tell whether what was held of a capability before is no less than one that is held now, names considered."""
     if before is None or before.base < one.base:
         return False
-    return not before.names or (bool(one.names) and set(one.names) <= set(before.names))
+    whole = before.complete or not one.complete
+    return whole and (not before.names or (bool(one.names) and set(one.names) <= set(before.names)))

@@ -167,7 +167,7 @@ def assess(
 
 
 def _case(one: Held, holder: Holder | None, factors: Iterable[Factor]) -> _Case:
-    names = []
+    names = [Factor(one.note, "× 1", 1.0)] if one.note else []
     if one.names and not one.powerful:
         names.append(Factor("only objects named " + ", ".join(one.names[:3]), "× 0.5", 0.5))
     if not one.complete:
@@ -236,9 +236,11 @@ def _latent_cases(
 
 def _union(capabilities: tuple[Held, ...], gained: tuple[NetNew, ...]) -> tuple[Held, ...]:
     """Return the capabilities as the bindings let them count: with a scope where all are in namespaces."""
-    if not gained or any(not one.scope for one in gained):
-        return capabilities
     best: dict[str, Held] = {}
+    if not gained or any(not one.scope for one in gained):
+        completed = {each.id: each for one in gained for each in one.capabilities if each.note}
+        best = {one.id: one for one in capabilities} | completed
+        gained = ()
     for one in gained:
         for capability in one.capabilities:
             best.setdefault(capability.id, capability)

@@ -281,3 +281,52 @@ def test_a_binding_that_waits_is_told() -> None:
     }
     assert scored(waiting).score == 40
     assert found(role("r", "get on pods"), waiting) == {}
+
+
+CERTIFICATES = "certificates.k8s.io"
+
+
+@pytest.mark.parametrize("second", ["ask", "approve"])
+def test_half_of_an_attack_weighs_as_all_of_it_for_who_holds_the_other_half(second: str) -> None:
+    access = cluster(
+        role("ask", f"create on certificatesigningrequests in {CERTIFICATES}"),
+        role(
+            "approve",
+            f"update on certificatesigningrequests/approval in {CERTIFICATES}",
+            f"approve on signers in {CERTIFICATES}",
+        ),
+        binding("b1", "ask", "user eve"),
+        binding("b2", "approve", "user eve"),
+    )
+    found = assess(access.rules(ref(second)), ref=ref(second), access=access)
+    assert found.severity is Severity.CRITICAL
+    assert found.worst is not None
+    assert found.worst.id == "approve-certificates"
+    assert "together with what the holder has by other roles" in {factor.label for factor in found.factors}
+    assert [one.id for one in found.capabilities] == ["approve-certificates"]
+    # The proofs name rules of this role only, by its own numbers.
+    assert all(proof.rule in access.rules(ref(second)).rules for proof in found.worst.proofs)
+
+
+def test_what_an_attack_lacked_is_new_with_it() -> None:
+    api = "rbac.authorization.k8s.io"
+    access = cluster(
+        role("escalates", f"escalate on clusterroles in {api}"),
+        role("writes", f"update on clusterroles in {api}"),
+        binding("b1", "escalates", "user eve"),
+        binding("b2", "writes", "user eve"),
+    )
+    found = assess(access.rules(ref("writes")), ref=ref("writes"), access=access)
+    assert found.severity is Severity.CRITICAL
+    (one,) = found.net_new
+    assert "escalate" in {each.id for each in one.new}
+
+
+def test_an_attack_that_another_role_gives_whole_is_not_counted_for_a_part_of_it() -> None:
+    access = cluster(
+        role("ask", f"create on certificatesigningrequests in {CERTIFICATES}"),
+        role("all", "* on * in *"),
+        binding("b1", "ask", "user eve"),
+        binding("b2", "all", "user eve"),
+    )
+    assert assess(access.rules(ref("ask")), ref=ref("ask"), access=access).severity is Severity.LOW
