@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 
+from msgspec.structs import replace
+
 from alerts.rbac.access import GRAVE, Access, Holder
 from alerts.rbac.capabilities import held
 from alerts.rbac.capability import Held
@@ -144,7 +146,7 @@ def assess(
         found = conditions(access, ref)
         gained = net_new(access, ref, before=before)
         capabilities = _union(capabilities, gained)
-        cases = list(_bound_cases(permitted, gained, access)) or list(
+        cases = list(_bound_cases(permitted, gained, ref, access)) or list(
             _latent_cases(permitted, capabilities, ref, access, all_bindings_known=all_bindings_known)
         )
     worst = max(cases, key=lambda case: (case.weight, case.held is not None))
@@ -181,7 +183,7 @@ def _harmless(rules: RuleSet, holder: Holder | None, factors: tuple[Factor, ...]
     return _Case(0, "permits nothing", None, holder, factors)
 
 
-def _bound_cases(rules: RuleSet, gained: tuple[NetNew, ...], access: Access) -> Iterator[_Case]:
+def _bound_cases(rules: RuleSet, gained: tuple[NetNew, ...], ref: RoleRef, access: Access) -> Iterator[_Case]:
     sensitive = access.privileged_namespaces if any(one.scope for one in gained) else frozenset()
     for one in _unlike(gained):
         factors = [_scope(one.scope, sensitive), *_reach(one)]
@@ -189,7 +191,13 @@ def _bound_cases(rules: RuleSet, gained: tuple[NetNew, ...], access: Access) -> 
         new = set(one.new)
         for capability in one.capabilities:
             novelty = [] if capability in new else [Factor(f"{one.subject} could do this already", "× 0.3", 0.3)]
-            yield _case(capability, one.holder, (*factors, *novelty))
+            yield _case(_as_held(capability, ref, one.holder), one.holder, (*factors, *novelty))
+
+
+def _as_held(one: Held, ref: RoleRef, holder: Holder) -> Held:
+    """Return a capability as powerful where it is to write anything into a role that its holder has."""
+    theirs = {ref.name, holder.binding.role.name, *PUBLIC_ROLES}
+    return replace(one, powerful=True) if one.id == "escalate" and not theirs.isdisjoint(one.names) else one
 
 
 def _unlike(gained: tuple[NetNew, ...]) -> Iterable[NetNew]:

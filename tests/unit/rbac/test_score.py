@@ -330,3 +330,17 @@ def test_an_attack_that_another_role_gives_whole_is_not_counted_for_a_part_of_it
         binding("b2", "all", "user eve"),
     )
     assert assess(access.rules(ref("ask")), ref=ref("ask"), access=access).severity is Severity.LOW
+
+
+@pytest.mark.parametrize(
+    ("written", "severity"), [("own", "critical"), ("system:basic-user", "critical"), ("other", "medium")]
+)
+def test_to_escalate_one_role_is_to_escalate_all_for_who_holds_that_one(written: str, severity: str) -> None:
+    rule = {
+        "apiGroups": ["rbac.authorization.k8s.io"],
+        "resources": ["clusterroles"],
+        "resourceNames": [written],
+        "verbs": ["escalate", "update"],
+    }
+    access = cluster(role("own", rules=[rule]), binding("b", "own", "user eve"))
+    assert assess([rule], ref=ref("own"), access=access).severity == severity
