@@ -66,15 +66,15 @@ class Scope:
             alerts = alerts.filter(cluster=self.cluster)
         if self.detection:
             alerts = alerts.filter(detection=self.detection)
-        fields = ("title", "detection", "actor", "severity", "status", "verdict", "cluster", "object")
-        objects = ("object__kind", "object__namespace", "object__name")
-        found = alerts.select_related("object").only(*fields, *objects)
+        fields = ("title", "detection", "actor", "severity", "status", "verdict", "cluster", "object", "opened_at")
+        others = ("assignee", "muted_by", "object__kind", "object__namespace", "object__name")
+        found = alerts.select_related("object").only(*fields, *others)
         return (alert for alert in found.iterator() if self.fits(alert))
 
 
 @dataclass(slots=True)
 class Preview:
-    """What a mute would have hidden of the alerts of the last days, and what it hides now."""
+    """What a mute would have hidden of the alerts of the last days, and how many open ones of any age it hides now."""
 
     days: int = PREVIEWED.days
     hidden: int = 0
@@ -87,22 +87,23 @@ class Preview:
         return asdict(self)
 
 
-def preview(scope: Scope, *, covers_critical: bool = False) -> tuple[Preview, list[Alert]]:
-    """Return what a mute of that scope would have hidden, and the newest examples.
+def preview(scope: Scope, *, by: User, covers_critical: bool = False) -> tuple[Preview, list[Alert]]:
+    """Return what a mute of that scope by somebody would have hidden, and the newest examples.
 
     `critical` counts what fits and would have stayed visible, or for `covers_critical` what would not.
     """
     found = Preview()
     examples: list[Alert] = []
-    recent = Alert.objects.filter(opened_at__gte=timezone.now() - PREVIEWED).order_by("-opened_at", "-pk")
-    for alert in scope.among(recent):
+    since = timezone.now() - PREVIEWED
+    for alert in scope.among(Alert.objects.filter(Q(opened_at__gte=since) | _waiting(by)).order_by("-opened_at", "-pk")):
         critical = alert.severity == Alert.Severity.CRITICAL
         found.critical += critical
         if critical and not covers_critical:
             continue
-        found.hidden += 1
-        found.malicious += alert.verdict in {Verdict.MALICIOUS, Verdict.POLICY_VIOLATION}
-        found.open += alert.is_open()
+        if alert.opened_at >= since:
+            found.hidden += 1
+            found.malicious += alert.verdict in {Verdict.MALICIOUS, Verdict.POLICY_VIOLATION}
+        found.open += alert.is_open() and alert.muted_by_id is None and alert.assignee_id in (None, by.pk)
         if len(examples) < _EXAMPLES:
             examples.append(alert)
     return found, examples
@@ -128,7 +129,7 @@ def begin(
             "and confirm “Hide Critical alerts too”; or close it."
         )
     now = timezone.now()
-    shown, _ = preview(scope, covers_critical=covers_critical)
+    shown, _ = preview(scope, by=by, covers_critical=covers_critical)
     with transaction.atomic():
         mute = Mute.objects.create(
             cluster=scope.cluster,
@@ -161,13 +162,18 @@ def _check(scope: Scope, reason: str, days: int) -> None:
         raise MuteRefused(f"A mute lasts between 1 and {LONGEST.days} days.")
 
 
+def _waiting(by: User) -> Q:
+    """Return the condition on the alerts that a mute by somebody hides as it begins: open, and nobody else's."""
+    return ~Q(status=Status.CLOSED) & (Q(assignee=None) | Q(assignee=by)) & Q(muted_by=None)
+
+
 def apply(mute: Mute, *, limit: int | None = None) -> int:
     """Mute the open alerts that fit and nobody else works on, at most so many; return how many they were.
 
     Done twice it comes to the same. When all are muted, the mute counts as applied.
     """
-    waiting = Alert.objects.open().filter(Q(assignee=None) | Q(assignee=mute.created_by), muted_by=None)
-    fitting = [alert.pk for alert in Scope.of(mute).among(waiting.exclude(evidence_at=None)) if hides(mute, alert)]
+    waiting = Alert.objects.filter(_waiting(mute.created_by)).exclude(evidence_at=None)
+    fitting = [alert.pk for alert in Scope.of(mute).among(waiting) if hides(mute, alert)]
     for pk in fitting[:limit]:
         with transaction.atomic():
             alert = Alert.objects.select_for_update(of=("self",)).select_related("object").get(pk=pk)

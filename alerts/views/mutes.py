@@ -78,6 +78,6 @@ def _form(
     context: dict[str, object] = {"form": form, "alert": alert, "problem": problem, "scope": scope}
     if scope is not None:
         covers = scope.exact and bool(form.is_bound and form.cleaned_data.get("covers_critical"))
-        preview, examples = muting.preview(scope, covers_critical=covers)
+        preview, examples = muting.preview(scope, by=request.user, covers_critical=covers)
         context |= {"preview": preview, "examples": examples, "covers_critical": covers}
     return render(request, "alerts/mute.html", context, status=status)

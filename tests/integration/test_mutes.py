@@ -179,10 +179,22 @@ def test_the_preview_counts_what_it_would_have_hidden(cluster: Cluster, ana: Use
     for key in ("creator", "permissions", "use", "policies", "remedy", "revoke", "watch", "tell"):
         caught.steps.filter(key=key).update(outcome="x")
     workflow.close(caught, Verdict.MALICIOUS, by=ana, version=1, reason="x")
-    preview, examples = mutes.preview(CERTKEEPER)
-    assert (preview.hidden, preview.open, preview.malicious, preview.critical) == (2, 1, 1, 1)
-    assert len(examples) == 2
+    preview, examples = mutes.preview(CERTKEEPER, by=ana)
+    assert (preview.hidden, preview.malicious, preview.critical) == (2, 1, 1)
+    assert len(examples) == 3
     assert begin(CERTKEEPER, ana).preview == preview.as_json()
+
+
+def test_it_hides_as_many_open_alerts_as_its_preview_says(cluster: Cluster, ana: User, ben: User) -> None:
+    forgotten = {"opened_at": timezone.now() - timedelta(days=31)}
+    for name, fields in {"new": {}, "old": forgotten, "grave": forgotten | {"severity": "critical"}}.items():
+        opened(cluster, f"certkeeper-{name}", **fields)
+    workflow.take(opened(cluster, "certkeeper-bens"), by=ben, version=1)
+    preview, _ = mutes.preview(CERTKEEPER, by=ana)
+    assert (preview.hidden, preview.open, preview.critical) == (2, 2, 1)
+    mute = begin(CERTKEEPER, ana)
+    assert Alert.objects.filter(muted_by=mute).count() == preview.open
+    assert mutes.preview(CERTKEEPER, by=ana)[0].open == 0
 
 
 @pytest.mark.parametrize(
