@@ -180,8 +180,8 @@ class Row:
 
     @property
     def keys(self) -> str:
-        """The keys of all its alerts, as a form sends them."""
-        return ",".join(str(each.pk) for each in (self.alert, *self.folded))
+        """The keys of all its alerts with the versions that are seen, as a form sends them."""
+        return ",".join(f"{each.pk}.{each.version}" for each in (self.alert, *self.folded))
 
     @property
     def release(self) -> str:

@@ -1,5 +1,6 @@
 """The queue: what waits for an analyst."""
 
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -17,6 +18,8 @@ from alerts.services import saved_views, workflow
 from alerts.views.request import Request, check_may
 
 ROWS_A_PAGE = 50
+# An alert as a row names it: its key, and the version that was seen.
+_SEEN = re.compile(r"([0-9]{1,17})\.([0-9]{1,9})")
 
 
 @require_GET
@@ -43,21 +46,28 @@ def newcomers(request: Request) -> HttpResponse:
 
 @require_POST
 def bulk(request: Request) -> HttpResponse:
-    """Do one thing to every selected alert, and say for each what became of it."""
+    """Do one thing to every selected alert as it was seen, and say for each what became of it.
+
+    What was refused stays selected, and what was entered is there again.
+    """
     check_may(request, "triage_alert")
     # A row that folds a rollout names all its alerts: those that were seen, not those that came since.
     keys = dict.fromkeys(key for row in request.POST.getlist("alert") for key in row.split(","))
-    results = [_apply(request, key) for key in keys if key.isascii() and key.isdigit() and len(key) < 18]
+    seen = [(int(found[1]), int(found[2])) for key in keys if (found := _SEEN.fullmatch(key))]
+    results = {pk: _apply(request, pk, version) for pk, version in seen}
     if not results:
         messages.warning(request, "Select at least one alert first.")
-    for reference, problem in results:
-        if problem:
-            messages.error(request, f"{reference}: {problem}")
-    done = [reference for reference, problem in results if not problem]
+    refused = {pk: problem for pk, problem in results.items() if problem}
+    for pk, problem in refused.items():
+        messages.error(request, f"RC-{pk}: {problem}")
+    done = [f"RC-{pk}" for pk in results if pk not in refused]
     if done:
         messages.success(request, f"{len(done)} done: {', '.join(done)}.")
-    view = triage_queue.Filter.of(QueryDict(request.POST.get("view", "")))
-    return redirect(reverse("alerts:queue") + view.but())
+    query = QueryDict(request.POST.get("view", ""))
+    if refused or not results:
+        entered = {"selected": refused, "reason": request.POST.get("reason"), "verdict": request.POST.get("verdict")}
+        return render(request, "alerts/queue.html", _context(request, query) | entered, status=422)
+    return redirect(reverse("alerts:queue") + triage_queue.Filter.of(query).but())
 
 
 @require_POST
@@ -85,23 +95,22 @@ def remove_view(request: Request, pk: int) -> HttpResponse:
     return redirect("alerts:queue")
 
 
-def _apply(request: Request, pk: str) -> tuple[str, str]:
-    """Apply the chosen action to one alert; return its reference and what stood in the way, if anything did."""
-    alert = Alert.objects.filter(pk=int(pk)).first()
+def _apply(request: Request, pk: int, version: int) -> str:
+    """Apply the chosen action to one alert of that version; return what stood in the way, "" where nothing did."""
+    alert = Alert.objects.filter(pk=pk).first()
     if alert is None:
-        return f"RC-{pk}", "there is no such alert."
+        return "there is no such alert."
     try:
         if request.POST.get("action") == "take":
-            workflow.take(alert, by=request.user, version=alert.version)
+            workflow.take(alert, by=request.user, version=version)
         else:
             verdict = Verdict(request.POST.get("verdict", ""))
-            reason = request.POST.get("reason", "")
-            workflow.close(alert, verdict, by=request.user, version=alert.version, reason=reason)
+            workflow.close(alert, verdict, by=request.user, version=version, reason=request.POST.get("reason", ""))
     except ValueError:
-        return alert.reference, "choose a verdict to close it with."
+        return "choose a verdict to close it with."
     except (MoveRefused, workflow.Stale) as problem:
-        return alert.reference, str(problem)
-    return alert.reference, ""
+        return str(problem)
+    return ""
 
 
 def _context(request: Request, query: QueryDict) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def test_by_default_it_shows_what_is_open_and_mine_or_nobodys(
 
 def test_defaults_are_chips_that_can_be_lifted(as_ana: Client, worst: Alert) -> None:
     page = as_ana.get(QUEUE).content.decode()
-    assert 'href="?status=any"' in page
-    assert 'href="?owner=any"' in page
+    assert 'href="/?status=any"' in page
+    assert 'href="/?owner=any"' in page
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,8 @@ def test_newcomers_are_announced_and_move_nothing(as_ana: Client, worst: Alert, 
 
 
 def test_many_are_closed_at_once_and_each_says_what_became_of_it(as_ana: Client, worst: Alert, mildest: Alert) -> None:
-    data = {"alert": [worst.pk, mildest.pk, 9999], "action": "close", "verdict": "duplicate", "reason": "One release."}
+    seen = [f"{worst.pk}.1", f"{mildest.pk}.2", "9999.1"]
+    data = {"alert": seen, "action": "close", "verdict": "duplicate", "reason": "One release."}
     workflow.close(mildest, Verdict.DUPLICATE, by=User.objects.get(), version=1, reason="x")
     page = as_ana.post("/bulk", data, follow=True).content.decode()
     assert f"1 done: {worst.reference}." in page
@@ -105,8 +106,27 @@ def test_many_are_closed_at_once_and_each_says_what_became_of_it(as_ana: Client,
     assert "RC-9999: there is no such alert." in page
 
 
+def test_what_somebody_took_since_is_neither_taken_nor_closed(
+    as_ana: Client, ben: User, worst: Alert, mildest: Alert
+) -> None:
+    """What was entered is there again, and what was refused is still selected."""
+    seen = [f"{worst.pk}.1", f"{mildest.pk}.1"]
+    workflow.take(worst, by=ben, version=1)
+    for action in ("take", "close"):
+        data = {"alert": seen, "action": action, "verdict": "duplicate", "reason": "One release.", "view": "owner=any"}
+        answer = as_ana.post("/bulk", data)
+        page = answer.content.decode()
+        assert answer.status_code == 422
+        assert f"{worst.reference}: This alert changed since you looked at it." in page
+        assert f'value="{worst.pk}.2" checked' in page
+        assert 'value="One release."' in page
+        assert '<option value="duplicate" title="' in page.partition(" selected>Duplicate")[0]
+    worst.refresh_from_db()
+    assert (worst.assignee, worst.is_open()) == (ben, True)
+
+
 def test_a_viewer_changes_nothing(as_vic: Client, worst: Alert) -> None:
-    assert as_vic.post("/bulk", {"alert": [worst.pk], "action": "take"}).status_code == 403
+    assert as_vic.post("/bulk", {"alert": [f"{worst.pk}.1"], "action": "take"}).status_code == 403
     worst.refresh_from_db()
     assert worst.assignee is None
 
@@ -133,7 +153,7 @@ def test_a_rollout_is_one_row_that_says_how_many_and_shows_the_worst(as_ana: Cli
     page = as_ana.get(QUEUE).content.decode()
     assert page.count("<tr data-row") == 1
     assert "and 2 more of one rollout: Helm release certs/certkeeper" in page
-    assert f'value="{",".join(str(alert.pk) for alert in rollout)}"' in page
+    assert f'value="{",".join(f"{alert.pk}.1" for alert in rollout)}"' in page
     page = as_ana.get(f"{QUEUE}?rollout={rollout[1].pk}").content.decode()
     assert page.count("<tr data-row") == 3
     assert f"Rollout of {rollout[1].reference} ×" in page
@@ -142,9 +162,9 @@ def test_a_rollout_is_one_row_that_says_how_many_and_shows_the_worst(as_ana: Cli
 def test_a_folded_row_is_acted_on_as_a_whole_and_only_as_it_was_seen(
     as_ana: Client, ana: User, cluster: Cluster, rollout: list[Alert]
 ) -> None:
-    seen = ",".join(str(alert.pk) for alert in rollout)
+    seen = ",".join(f"{alert.pk}.1" for alert in rollout)
     later = make_alert(cluster, "later", rollout_key="1" * 64, evidence_at=timezone.now())
-    page = as_ana.post("/bulk", {"alert": [seen, str(rollout[0].pk)], "action": "take"}, follow=True).content.decode()
+    page = as_ana.post("/bulk", {"alert": [seen, f"{rollout[0].pk}.1"], "action": "take"}, follow=True).content.decode()
     assert f"3 done: {', '.join(alert.reference for alert in rollout)}." in page
     assert set(Alert.objects.filter(assignee=ana)) == set(rollout)
     assert Alert.objects.get(assignee=None) == later
