@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from alerts import lifecycle, playbook
 from alerts.audit.visible import visible
 from alerts.models import Alert, Answer, Revocation, Stakeholder
-from alerts.services.investigation.attack import Purpose
+from alerts.services import remedies, standing
 
 SUBJECT_LIMIT = 200
 # What a severity means to somebody who does not know Kubernetes
@@ -25,20 +25,20 @@ _IMPACT = {
     Alert.Severity.MEDIUM: "Rights like these may reach further than everyday work needs.",
     Alert.Severity.LOW: "The rights are limited.",
 }
+# Of each purpose that the evidence marks an act with
 _SEEN = {
-    Purpose.EXFILTRATION: "Confidential data was read.",
-    Purpose.PERSISTENCE: "Ways to come back later were prepared.",
-    Purpose.ESCALATION: "Further rights were given.",
-    Purpose.EXECUTION: "Commands were run inside applications.",
-    Purpose.COVERING_TRACKS: "Traces were deleted.",
-    Purpose.DESTRUCTION: "Data or applications were deleted.",
+    "Exfiltration": "Confidential data was read.",
+    "Persistence": "Ways to come back later were prepared.",
+    "Escalation": "Further rights were given.",
+    "Execution": "Commands were run inside applications.",
+    "Covering tracks": "Traces were deleted.",
+    "Destruction": "Data or applications were deleted.",
 }
 _REVOKED = {
     Revocation.Mode.REVOKE: "The role was revoked",
     Revocation.Mode.UNBIND: "The role was taken from everybody who held it",
     Revocation.Mode.CONTAIN: "The role was contained",
 }
-_STATES = {"there": ": still there", "gone": ": gone already"}
 _NEXT = {
     "creator": "We find out who did it, and whether they were entitled to.",
     "permissions": "We judge how far the rights reach.",
@@ -121,15 +121,15 @@ def _facts(alert: Alert) -> dict[str, Any]:
         "seen": list(_seen(alert)),
         "next": [_NEXT[item.key] for item in (*questions, *steps) if item.is_open and item.key in _NEXT],
         "revoke": _revoke(alert),
-        "leftovers": _listed(alert, "remedy"),
-        "findings": _listed(alert, "policies"),
+        "leftovers": _cut(remedies.listed(alert)),
+        "findings": _cut(_findings(alert)),
     }
 
 
 def _items(alert: Alert, definitions: tuple[playbook.Step, ...]) -> list[Item]:
     rows = {step.key: step for step in alert.steps.all()}
     return [
-        _item(definition, rows[definition.key].answer(), alert.evidence.get(definition.key))
+        _item(definition, rows[definition.key].answer(), standing.evidence(alert, definition.key))
         for definition in definitions
     ]
 
@@ -214,23 +214,16 @@ def _seen(alert: Alert) -> Iterator[str]:
     yield from (sentence for purpose, sentence in _SEEN.items() if purpose in marks)
 
 
-def _listed(alert: Alert, key: str) -> list[str]:
-    """Return what a step's evidence lists, one line each: what it is, whether it is still there, and what to know."""
-    evidence = alert.evidence.get(key)
-    if not isinstance(evidence, Mapping):
-        return []
-    entries = evidence.get("findings") or evidence.get("items") or []
-    if not isinstance(entries, list):
-        return []
-    lines = [_line(entry) for entry in entries if isinstance(entry, Mapping) and entry.get("title")]
-    shown = lines[:_LISTED]
-    more = len(lines) - len(shown)
+def _findings(alert: Alert) -> list[str]:
+    """Return what stands open and what could not be evaluated, a line each; nothing where nobody looked yet."""
+    found = standing.evidence(alert, "policies")
+    return [str(finding["title"]) for finding in found.get("findings", [])]
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """Return the first lines harmless, and how many more there are."""
+    shown, more = [harmless(line) for line in lines[:_LISTED]], len(lines) - _LISTED
     return [*shown, f"and {more} more, on the alert’s page"] if more > 0 else shown
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    note = f" ({entry['note']})" if entry.get("note") else ""
-    return harmless(f"{entry['title']}{_STATES.get(str(entry.get('state')), '')}{note}")
 
 
 def _utc(at: datetime) -> str:

@@ -95,7 +95,8 @@ def preview(scope: Scope, *, by: User, covers_critical: bool = False) -> tuple[P
     found = Preview()
     examples: list[Alert] = []
     since = timezone.now() - PREVIEWED
-    for alert in scope.among(Alert.objects.filter(Q(opened_at__gte=since) | _waiting(by)).order_by("-opened_at", "-pk")):
+    concerned = Alert.objects.filter(Q(opened_at__gte=since) | _waiting(by)).order_by("-opened_at", "-pk")
+    for alert in scope.among(concerned):
         critical = alert.severity == Alert.Severity.CRITICAL
         found.critical += critical
         if critical and not covers_critical:

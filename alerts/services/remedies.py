@@ -101,5 +101,25 @@ def untick(item: RemedyItem, *, by: User) -> None:
             Activity.objects.record("remedied", summary, by=by, alert=fresh.alert, detail=_of(fresh))
 
 
+def chips(alert: Alert) -> list[list[str]]:
+    """Return in a chip how many are still there, or that all are gone."""
+    states = list(alert.remedy_items.values_list("state", flat=True))
+    if there := states.count(State.THERE):
+        return [["high", f"{there} still there"]]
+    return [["good", "All gone"]] if states and set(states) == {State.GONE} else []
+
+
+def listed(alert: Alert) -> list[str]:
+    """Return the items a line each, what is still to be dealt with first."""
+    items = sorted(alert.remedy_items.all(), key=lambda item: item.ticked_at is not None or item.state == State.GONE)
+    return [_line(item) for item in items]
+
+
+def _line(item: RemedyItem) -> str:
+    known = {State.THERE: "still there", State.GONE: "gone already"}.get(State(item.state), "")
+    how = ", ".join(filter(None, ("dealt with" if item.ticked_at else "", known)))
+    return f"{item.title}{f': {how}' if how else ''}{f' ({item.note})' if item.note else ''}"
+
+
 def _of(item: RemedyItem) -> dict[str, Any]:
     return {"item": item.pk}

@@ -14,6 +14,7 @@ from django.utils import timezone
 from alerts import lifecycle, playbook
 from alerts.lifecycle import MoveRefused, Status, Verdict
 from alerts.models import Activity, Alert, Answer, Note, NoteRevision, Step
+from alerts.services import standing
 
 _CHANGED_BY_PEOPLE = ["status", "verdict", "closed_at", "assignee", "version"]
 
@@ -102,7 +103,7 @@ def answer(alert: Alert, key: str, outcome: str, *, by: User, version: int, reas
         step = Step.objects.select_for_update().get(alert=fresh, key=key)
         step.outcome = outcome
         step.save()
-        evidence = fresh.evidence.get(key, {})
+        evidence = standing.evidence(fresh, key)
         Answer.objects.create(step=step, outcome=outcome, reason=reason.strip(), by=by, evidence=evidence)
         Activity.objects.record(
             "answered",

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from alerts import lifecycle, playbook, tasks
 from alerts.lifecycle import Status
 from alerts.models import Alert, Answer, Note, Step
-from alerts.services import posture, queue, revocation, tripwire, watch
+from alerts.services import posture, queue, revocation, standing, tripwire
 from alerts.views import password
 from alerts.views.request import Request
 
@@ -102,8 +102,7 @@ def _steps(alert: Alert) -> list[StepView]:
             StepView(
                 step=step,
                 definition=definition,
-                # How a watch stands changes with time alone.
-                evidence=watch.evidence(alert) if definition.key == "watch" else alert.evidence.get(definition.key, {}),
+                evidence=standing.evidence(alert, definition.key),
                 answer=answer,
                 number=number if number <= len(playbook.INVESTIGATION) else number - len(playbook.INVESTIGATION),
                 opened=first_open,

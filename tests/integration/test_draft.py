@@ -6,9 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from alerts.models import Alert, Cluster, Revocation, Stakeholder
-from alerts.services import draft, workflow
-from tests.factories import make_alert
+from alerts.models import Alert, Cluster, RemedyItem, Revocation, Stakeholder
+from alerts.services import draft, posture, remedies, standing, workflow
+from alerts.services.investigation.use import GRAVE
+from tests.factories import make_alert, make_finding
 
 GROUPS = Stakeholder.Group.values
 HOSTILE = "<!channel> <http://evil|x>\nBcc: everybody@example.org\u202e {{ alert }} {% now %}"
@@ -17,6 +18,16 @@ HOSTILE = "<!channel> <http://evil|x>\nBcc: everybody@example.org\u202e {{ alert
 @pytest.fixture
 def alert(cluster: Cluster) -> Alert:
     return make_alert(cluster)
+
+
+def leave(alert: Alert, title: str, state: str, note: str = "") -> RemedyItem:
+    """Have something left behind, and a look at the policies, as an investigation records them."""
+    item = {"kind": "other", "title": title, "state": state, "note": note, "object": [], "command": "", "by": "x"}
+    remedies.record(alert, [item | {"at": "", "besides": False}])
+    gathered: dict[str, Any] = {"summary": "As gathered.", "chips": []}
+    alert.evidence = {"remedy": gathered, "policies": gathered | {"findings": []}}
+    alert.save()
+    return RemedyItem.objects.get(title=title)
 
 
 def answer(alert: Alert, key: str, outcome: str, by: User, reason: str = "") -> None:
@@ -66,22 +77,43 @@ def test_security_reads_the_facts_and_what_is_not_known(alert: Alert, ana: User)
 
 
 def test_it_reads_what_to_check_and_fix(alert: Alert) -> None:
-    alert.evidence = {
-        "remedy": {
-            "items": [
-                {"title": "DaemonSet kube-system/node-exporter-x", "state": "there", "note": "privileged"},
-                {"title": "Token of kube-system/metrics-scraper", "state": "unknown", "note": ""},
-            ]
-        },
-        "policies": {"findings": [{"title": "Everybody may create roles"}]},
-    }
-    alert.save()
+    leave(alert, "DaemonSet kube-system/node-exporter-x", "there", note="privileged")
+    leave(alert, "Token of kube-system/metrics-scraper", "unknown")
+    make_finding(alert.cluster)
     text = draft.compose(alert, "it").text
     left_behind = (
         "LEFT BEHIND, TO BE REMOVED OR EXPLAINED\n- DaemonSet kube-system/node-exporter-x: still there (privileged)"
     )
     assert f"{left_behind}\n- Token of kube-system/metrics-scraper\n" in text
-    assert "POLICIES TO FIX\n- Everybody may create roles" in text
+    assert "POLICIES TO FIX\n- May escalate: give roles more than they hold themselves: 1\n" in text
+
+
+def test_what_was_dealt_with_since_is_told_so(alert: Alert, ana: User) -> None:
+    """Neither the page nor a message repeats how it stood when the evidence was gathered."""
+    removed, ticked = leave(alert, "Secret a/removed", "there"), leave(alert, "Token of a/ticked", "unknown")
+    leave(alert, "Pod a/left", "there")
+    finding, other = make_finding(alert.cluster), make_finding(alert.cluster, title="user mallory")
+    remedies.tick_removed(alert, [removed.pk], by=ana)
+    remedies.tick(ticked, by=ana)
+    posture.mark_fixed(finding, by=ana)
+    posture.accept(other, by=ana, reason="Known.")
+    text = draft.compose(alert, "it").text
+    left, also = (
+        "Pod a/left: still there",
+        ["Secret a/removed: dealt with, gone already", "Token of a/ticked: dealt with"],
+    )
+    assert "\n- ".join(["TO BE REMOVED OR EXPLAINED", left, *also]) in text
+    assert "May escalate" not in text
+    assert standing.evidence(alert, "policies")["summary"].startswith("No open findings; 1 accepted")
+    assert standing.evidence(alert, "remedy")["chips"] == [["high", "1 still there"]]
+    answer(alert, "policies", "reviewed", ana)
+    kept = alert.steps.get(key="policies").answer()
+    assert kept is not None
+    assert kept.evidence["summary"].startswith("No open findings")
+
+
+def test_of_every_grave_purpose_management_reads_a_sentence() -> None:
+    assert set(draft._SEEN) == {purpose.value for purpose in GRAVE}
 
 
 def test_management_reads_it_in_plain_words(alert: Alert, ana: User) -> None:
@@ -147,7 +179,7 @@ def test_evidence_of_another_shape_breaks_nothing(alert: Alert, evidence: dict[s
 
 
 def test_long_lists_are_cut_and_say_so(alert: Alert) -> None:
-    alert.evidence = {"remedy": {"items": [{"title": f"workload {number}"} for number in range(14)]}}
-    alert.save()
+    for number in range(14):
+        leave(alert, f"workload {number}", "unknown")
     text = draft.compose(alert, "it").text
     assert "- workload 9\n- and 4 more, on the alert’s page" in text

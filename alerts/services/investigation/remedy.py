@@ -29,7 +29,6 @@ def evidence(case: Case, use: Use) -> dict[str, Any]:
     ]
     return {
         "summary": _summary(found, use),
-        "chips": _chips(items),
         "items": items,
         "left_out": len(found) - len(shown),
         "gaps": case.since.gaps,
@@ -84,15 +83,6 @@ def _awaited(leftover: Leftover) -> tuple[str, str, str] | None:
     """Return kind, namespace and name of an object that was made, None where there is none or no kind of ours."""
     reference = leftover.reference
     return (reference.kind, reference.namespace, reference.name) if leftover.made and reference else None
-
-
-def _chips(items: list[dict[str, Any]]) -> list[list[str]]:
-    there = sum(item["state"] == THERE for item in items)
-    if there:
-        return [["high", f"{there} still there"]]
-    if items and all(item["state"] == GONE for item in items):
-        return [["good", "All gone"]]
-    return []
 
 
 def _summary(found: list[Leftover], use: Use) -> str:

@@ -25,7 +25,10 @@ def test_from_an_alert_it_starts_as_narrow_as_can_be_with_a_preview(as_ana: Clie
     page = as_ana.get(f"/alerts/{alert.pk}/mute").content.decode()
     assert 'value="ClusterRole certkeeper-view"' in page
     assert 'value="ci-deployer"' in page
-    assert "It would have hidden <b>1 alert</b>, none of which turned out malicious. <b>1 open alert</b>, however old," in page
+    assert (
+        "It would have hidden <b>1 alert</b>, none of which turned out malicious. <b>1 open alert</b>, however old,"
+        in page
+    )
 
 
 def test_a_name_with_a_star_is_shown_as_what_fits_it_alone(as_ana: Client, cluster: Cluster) -> None:
