@@ -25,6 +25,31 @@ _IMPACT = {
     Alert.Severity.MEDIUM: "Rights like these may reach further than everyday work needs.",
     Alert.Severity.LOW: "The rights are limited.",
 }
+_BLIND = "Until this is mended, the cluster could be misused without our seeing it."
+# What somebody did, by the detection that found it
+_DEEDS = {
+    "cluster_role_created": "created access rights",
+    "role_created": "created access rights",
+    "role_widened": "widened access rights",
+    "role_aggregated": "added to access rights that others hold",
+    "role_deleted": "deleted access rights",
+    "binding_created": "gave access rights to somebody",
+    "binding_changed": "changed who holds access rights",
+    "default_role_tampered": "changed access rights that the cluster needs as they are",
+    "escalation_refused": "reached for access rights beyond their own",
+    "many_attempts": "reached for access rights beyond their own again and again",
+    "powerful_impersonation": "acted in the name of an account with far-reaching rights",
+    "token_issued": "obtained a credential of another account",
+    "certificate_approved": "approved a certificate that somebody can log in with",
+}
+# What happened, where nobody is known to have done it
+_OF_ITSELF = {
+    "unaudited_change": "access rights changed, and the record of what is done there does not tell of it",
+    "audit_stream_silent": "the record of what is done there no longer reaches us",
+    "audit_data_damaged": "a part of the record of what is done there reached us damaged",
+    "cluster_out_of_reach": "we can no longer check who has which access rights",
+}
+_ABOUT_RIGHTS = _DEEDS.keys() | {"unaudited_change"}
 # Of each purpose that the evidence marks an act with
 _SEEN = {
     "Exfiltration": "Confidential data was read.",
@@ -117,13 +142,23 @@ def _facts(alert: Alert) -> dict[str, Any]:
         "steps": steps,
         "alarming": [item for item in questions if item.alarming],
         "unknown": list(_unknown(alert, questions)),
-        "impact": _IMPACT[Alert.Severity(alert.severity)],
+        "deed": _deed(alert),
+        "of_itself": alert.detection in _OF_ITSELF,
+        "impact": _IMPACT[Alert.Severity(alert.severity)] if alert.detection in _ABOUT_RIGHTS else _BLIND,
         "seen": list(_seen(alert)),
         "next": [_NEXT[item.key] for item in (*questions, *steps) if item.is_open and item.key in _NEXT],
         "revoke": _revoke(alert),
         "leftovers": _cut(remedies.listed(alert)),
         "findings": _cut(_findings(alert)),
     }
+
+
+def _deed(alert: Alert) -> str:
+    """Return what happened as a clause for everybody."""
+    if alert.detection in _OF_ITSELF:
+        return _OF_ITSELF[alert.detection]
+    deed = "tried to change access rights or to use those of others" if alert.attempted else _DEEDS[alert.detection]
+    return f"somebody using the account {harmless(alert.actor) or 'unknown'} {deed}"
 
 
 def _items(alert: Alert, definitions: tuple[playbook.Step, ...]) -> list[Item]:

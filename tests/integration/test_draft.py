@@ -1,16 +1,25 @@
 """What each group is told, written beforehand: true, useful, and harmless whatever the evidence holds."""
 
+import importlib
+import pkgutil
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from alerts import detections
 from alerts.models import Alert, Cluster, RemedyItem, Revocation, Stakeholder
 from alerts.services import draft, posture, remedies, standing, workflow
 from alerts.services.investigation.use import GRAVE
 from tests.factories import make_alert, make_finding
 
+# Each detection is a module that says its name.
+DETECTIONS = {
+    module.NAME
+    for found in pkgutil.iter_modules(detections.__path__, f"{detections.__name__}.")
+    if hasattr(module := importlib.import_module(found.name), "NAME")
+}
 GROUPS = Stakeholder.Group.values
 HOSTILE = "<!channel> <http://evil|x>\nBcc: everybody@example.org\u202e {{ alert }} {% now %}"
 
@@ -110,6 +119,27 @@ def test_what_was_dealt_with_since_is_told_so(alert: Alert, ana: User) -> None:
     kept = alert.steps.get(key="policies").answer()
     assert kept is not None
     assert kept.evidence["summary"].startswith("No open findings")
+
+
+@pytest.mark.parametrize("detection", sorted(DETECTIONS))
+def test_what_happened_is_told_as_it_was(cluster: Cluster, detection: str) -> None:
+    """Nobody reads that rights were created where they were deleted, or where the audit stream fell silent."""
+    alert = make_alert(cluster, detection=detection, object=None)
+    management, it = (draft.compose(alert, group).text for group in ("management", "it"))
+    assert ("created access rights" in management) == (detection in {"cluster_role_created", "role_created"})
+    by_somebody = detection not in {
+        "unaudited_change", "audit_stream_silent", "audit_data_damaged", "cluster_out_of_reach"
+    }  # fmt: skip
+    assert ("somebody using the account ci-deployer" in management) == by_somebody
+    assert ("It was done by ci-deployer at 2026-" in it) == by_somebody
+    assert ("With rights like these" in management) == (by_somebody or detection == "unaudited_change")
+    assert "put it back" not in it
+
+
+def test_an_attempt_is_no_deed(cluster: Cluster) -> None:
+    text = draft.compose(make_alert(cluster, attempted=True), "management").text
+    assert "ci-deployer tried to change access rights" in text
+    assert "The cluster refused the attempt." in text
 
 
 def test_of_every_grave_purpose_management_reads_a_sentence() -> None:
