@@ -15,6 +15,8 @@ from alerts.services import posture, queue, revocation, standing, tripwire
 from alerts.views import password
 from alerts.views.request import Request
 
+ACTIVITIES_SHOWN = 200
+
 
 @dataclass(frozen=True, slots=True)
 class StepView:
@@ -54,6 +56,16 @@ def render_alert(
     return response
 
 
+def feed(alert: Alert) -> dict[str, Any]:
+    """Return the notes of an alert, what was done with it last, and how many earlier activities there are besides."""
+    count = alert.activities.count()
+    return {
+        "notes": Note.objects.filter(alert=alert).select_related("author").prefetch_related("revisions"),
+        "activities": alert.activities.select_related("by").order_by("-pk")[:ACTIVITIES_SHOWN],
+        "earlier_activities": max(0, count - ACTIVITIES_SHOWN),
+    }
+
+
 def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, Any]:
     """Return everything the alert's page shows."""
     user, seen_in = request.user, queue.Filter.of(view)
@@ -69,8 +81,6 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "investigation_answered": sum(each.answer is not None for each in investigation),
         "resolution": resolution,
         "resolution_answered": sum(each.answer is not None for each in resolution),
-        "notes": Note.objects.filter(alert=alert).select_related("author").prefetch_related("revisions"),
-        "activities": alert.activities.select_related("by").order_by("-pk")[:50],
         "events": alert.events.all(),
         "statuses": [(str(move), lifecycle.LABELS[move]) for move in _moves(alert)],
         "verdicts": [
@@ -86,7 +96,7 @@ def context_of(request: Request, alert: Alert, *, view: QueryDict) -> dict[str, 
         "asks_password": not password.proved_recently(request),
         "may_triage": user.has_perm("alerts.triage_alert"),
         "may_revoke": user.has_perm("alerts.revoke_role"),
-    }
+    } | feed(alert)
 
 
 def _steps(alert: Alert) -> list[StepView]:

@@ -13,7 +13,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from alerts.lifecycle import MoveRefused, Status, Verdict
 from alerts.models import Alert, Note
 from alerts.services import queue, workflow
-from alerts.views.alert import render_alert
+from alerts.views.alert import feed, render_alert
 from alerts.views.request import Request, check_may
 
 
@@ -151,10 +151,8 @@ def _notes(
         "preview": preview,
         "note_problem": problem,
         "written": not draft and not problem,
-        "notes": Note.objects.filter(alert=alert).select_related("author").prefetch_related("revisions"),
-        "activities": alert.activities.select_related("by").order_by("-pk")[:50],
         "may_triage": True,
-    }
+    } | feed(alert)
     if request.htmx:
         return render(request, "alerts/alert.html#notes", context, status=422 if problem else 200)
     if draft or problem:

@@ -1,12 +1,16 @@
 """The alert page and what people do on it."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from alerts import playbook
 from alerts.lifecycle import Status
-from alerts.models import Alert, Cluster, Note
+from alerts.models import Activity, Alert, Cluster, Note
 from alerts.services import investigation, workflow
 from tests.factories import make_alert
 from tests.integration.examining import take_in
@@ -37,6 +41,27 @@ def test_the_facts_say_what_allowed_it_or_why_that_is_not_known(as_vic: Client, 
     investigation.gather(alert)
     facts = as_vic.get(address(alert)).content.decode().partition('id="facts-title"')[2]
     assert "<dt>Allowed by</dt><dd>Not recorded.</dd>" in facts
+
+
+def test_it_says_how_old_the_evidence_is_and_whether_something_happened_since(as_vic: Client, alert: Alert) -> None:
+    def evidence(**changes: Any) -> str:
+        Alert.objects.filter(pk=alert.pk).update(**changes)
+        return as_vic.get(address(alert)).content.decode().partition("<dt>Evidence</dt>")[2].partition("</dd>")[0]
+
+    assert evidence() == ""
+    gathered = evidence(evidence_at=timezone.now() - timedelta(hours=3), evidence_due=False)
+    assert ">3 h</time> ago" in gathered
+    assert "since" not in gathered
+    assert "what happened since is not in it yet" in evidence(evidence_due=True)
+    assert "not renewed" in evidence(status=Status.CLOSED, verdict="benign", closed_at=timezone.now())
+
+
+def test_of_a_long_record_it_says_how_much_is_left_out(as_ana: Client, alert: Alert, ana: User) -> None:
+    for number in range(203):
+        Activity.objects.record("noted", f"did thing {number}", by=ana, alert=alert)
+    for page in (as_ana.get(address(alert)), as_ana.post(address(alert, "notes"), {"text": " "}, headers=HTMX)):
+        assert "did thing 3 " in page.content.decode()
+        assert "and 3 earlier, not shown" in page.content.decode()
 
 
 def test_an_alert_that_does_not_exist_is_not_found(as_vic: Client, db: None) -> None:
