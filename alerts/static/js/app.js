@@ -1,4 +1,4 @@
-// Keys, the reader's own time, and keeping focus where it was. Everything works without this file.
+// Keys, the reader's own time, and keeping focus and what is typed where they were. Everything works without this file.
 "use strict";
 
 // --- Keys: every element with data-key="x" is clicked or focused by that key; the help is made from the same attributes.
@@ -105,32 +105,69 @@ function remember(answered) {
   return { open, focus: document.activeElement?.id };
 }
 
-function answeredBy({ xhr, requestConfig }) {
-  const form = xhr.status < 300 && requestConfig?.elt?.closest(".conclusion");
-  return form ? form.closest("details[id]") : null;
+// --- What is being typed outlives a swap, a reload, and a log-in where the session ended meanwhile
+
+const TYPED = "rolecall-typed";
+
+function typed(sent) {
+  const fields = [...document.querySelectorAll("input[type=text][id], textarea[id]")];
+  return fields.filter((field) => field.form !== sent && field.value !== field.defaultValue).map((field) => [field.id, field.value]);
 }
 
-let before = remember();
-document.addEventListener("htmx:beforeSwap", (event) => { before = remember(answeredBy(event.detail)); });
+function writeBack(fields) {
+  for (const [id, value] of fields) {
+    const field = document.getElementById(id);
+    if (field) { field.value = value; openAround(field); }
+  }
+}
+
+const user = document.body.dataset.user;
+if (user) {
+  const kept = JSON.parse(sessionStorage.getItem(TYPED) ?? "{}");
+  sessionStorage.removeItem(TYPED);
+  const again = kept.loggedOut || performance.getEntriesByType("navigation")[0]?.type === "reload";
+  if (again && kept.user === user && kept.path === location.pathname && kept.fields.length) {
+    writeBack(kept.fields);
+    say("What you had typed is here again. It was not saved yet.");
+  }
+  addEventListener("pagehide", () => sessionStorage.setItem(TYPED, JSON.stringify({ user, path: location.pathname, fields: typed() })));
+} else if (new URLSearchParams(location.search).has("next")) {
+  sessionStorage.setItem(TYPED, JSON.stringify({ ...JSON.parse(sessionStorage.getItem(TYPED) ?? "{}"), loggedOut: true }));
+} else {
+  sessionStorage.removeItem(TYPED);
+}
+
+// The form whose request did what it asked for.
+function sentBy({ xhr, requestConfig }) {
+  return (xhr.status < 300 && requestConfig?.verb !== "get" && requestConfig?.elt?.closest("form")) || null;
+}
+
+let before = remember(), unsent = [];
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const form = sentBy(event.detail);
+  before = remember(form?.matches(".conclusion, details > form") ? form.closest("details[id]") : null);
+  unsent = typed(form ?? undefined);
+});
 document.addEventListener("htmx:afterSwap", () => {
+  writeBack(unsent);
   for (const id of before.open) { const details = document.getElementById(id); if (details) details.open = true; }
   if (before.focus && document.activeElement === document.body) document.getElementById(before.focus)?.focus({ preventScroll: true });
   tellLocalTimes(document);
 });
 
-function complain(text) {
+function say(text, kind = "") {
   const box = document.getElementById("messages");
   const message = document.createElement("p");
-  message.className = "message error";
+  message.className = `message ${kind}`;
   message.textContent = text;
   box.replaceChildren(message);
   box.scrollIntoView({ block: "nearest" });
 }
 
-document.addEventListener("htmx:sendError", () => complain("Rolecall cannot be reached. Nothing was changed; try again."));
+document.addEventListener("htmx:sendError", () => say("Rolecall cannot be reached. Nothing was changed; try again.", "error"));
 document.addEventListener("htmx:responseError", (event) => {
   const code = event.detail.xhr.status;
-  complain(code === 403 ? "You may not do this, or your session ended. Reload the page." : `That did not work (${code}). Reload the page and try again.`);
+  say(code === 403 ? "You may not do this, or your session ended. Reload the page." : `That did not work (${code}). Reload the page and try again.`, "error");
 });
 
 tellLocalTimes(document);
