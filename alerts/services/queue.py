@@ -10,7 +10,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from alerts import lifecycle
-from alerts.models import Alert, Watch
+from alerts.models import Activity, Alert, Watch
 from alerts.services import folding
 
 STATUSES = {
@@ -27,6 +27,8 @@ OWNERS = {
 }
 MUTED = {"hidden": "Without muted", "any": "Muted too", "only": "Muted only"}
 _RETURNED = Exists(Watch.objects.filter(alert=OuterRef("pk"), tripped_at__isnull=False))
+# Kinds of activity by which an alert is in the queue again, or at another place
+_BACK = ("reopened", "tripped", "unmuted")
 # The alert of a created role tells the whole story: who bound it, and what was done with it.
 _ROLES_FIRST = Case(When(detection="cluster_role_created", then=Value(0)), default=Value(1))
 
@@ -94,6 +96,17 @@ class Filter:
             found = found.exclude(shown) if self.muted == "only" else found.filter(shown)
         # What came back after somebody believed it was over goes first.
         return found.annotate(returned=_RETURNED).order_by("-returned", "-score", _ROLES_FIRST, "-happened_at", "-pk")
+
+    def news(self, since: int, *, seen_by: User) -> tuple[int, int]:
+        """Return how many of its alerts opened, and how many came back, by activities later than one's key.
+
+        History is no news when it opens, and neither is what somebody reopened themselves.
+        """
+        later = Activity.objects.filter(pk__gt=since).exclude(by=seen_by)
+        opened, back = later.filter(kind="opened").values("alert"), later.filter(kind__in=_BACK).values("alert")
+        shown = self.alerts(seen_by=seen_by)
+        new = shown.filter(pk__in=opened, historical=False)
+        return new.count(), shown.filter(pk__in=back).exclude(pk__in=opened).count()
 
     def rows(self, *, seen_by: User) -> list[list[int]]:
         """Return the rows of its list as keys of alerts: a rollout is one, its worst alert first.

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from alerts import lifecycle
 from alerts.lifecycle import MoveRefused, Verdict
-from alerts.models import Alert, Cluster, SavedView
+from alerts.models import Activity, Alert, Cluster, SavedView
 from alerts.services import queue as triage_queue
 from alerts.services import saved_views, workflow
 from alerts.views.request import Request, check_may
@@ -33,14 +33,13 @@ def queue(request: Request) -> HttpResponse:
 
 @require_GET
 def newcomers(request: Request) -> HttpResponse:
-    """Tell how many alerts of this view opened since the list was drawn. The list itself never moves."""
+    """Tell how many alerts of this view opened or came back since the list was drawn. The list itself never moves."""
     view = triage_queue.Filter.of(request.GET)
     since = request.GET.get("since", "")
-    count = 0
+    count, back = 0, 0
     if since.isascii() and since.isdigit() and len(since) < 18:
-        # History is no news.
-        count = view.alerts(seen_by=request.user).filter(pk__gt=int(since), historical=False).count()
-    context = {"count": count, "since": since, "view": view}
+        count, back = view.news(int(since), seen_by=request.user)
+    context = {"count": count, "back": back, "since": since, "view": view}
     return render(request, "alerts/queue.html#newcomers", context)
 
 
@@ -115,7 +114,7 @@ def _apply(request: Request, pk: int, version: int) -> str:
 
 def _context(request: Request, query: QueryDict) -> dict[str, Any]:
     view = triage_queue.Filter.of(query)
-    newest = Alert.objects.order_by("-pk").values_list("pk", flat=True).first()
+    newest = Activity.objects.order_by("-pk").values_list("pk", flat=True).first()
     page = Paginator(view.rows(seen_by=request.user), ROWS_A_PAGE).get_page(query.get("page"))
     return {
         "view": view,

@@ -1,6 +1,7 @@
 """The queue page."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.lifecycle import Verdict
-from alerts.models import Alert, Cluster, SavedView
-from alerts.services import workflow
+from alerts.models import Activity, Alert, Cluster, SavedView, Watch
+from alerts.services import tripwire, workflow
 from tests.factories import make_alert
 
 QUEUE = "/"
@@ -24,6 +25,11 @@ def worst(cluster: Cluster) -> Alert:
 @pytest.fixture
 def mildest(cluster: Cluster) -> Alert:
     return make_alert(cluster, "pod-log-reader", score=12, severity=Alert.Severity.LOW, actor="jane@example.com")
+
+
+def opening(alert: Alert) -> int:
+    """Have it recorded that an alert opened, and return the key of the record."""
+    return Activity.objects.record("opened", "opened the alert", by=None, alert=alert).pk
 
 
 def test_it_asks_for_a_log_in(client: Client, worst: Alert) -> None:
@@ -89,11 +95,26 @@ def test_an_alert_is_found_by_its_number(as_ana: Client, worst: Alert, mildest: 
 
 
 def test_newcomers_are_announced_and_move_nothing(as_ana: Client, worst: Alert, mildest: Alert) -> None:
-    told = as_ana.get(f"/newcomers?since={worst.pk}").content.decode()
+    first, last = opening(worst), opening(mildest)
+    told = as_ana.get(f"/newcomers?since={first}").content.decode()
     assert "1 new alert — show" in told
-    assert f"since={worst.pk}" in told
+    assert f"since={first}" in told
     assert "<tr" not in told
-    assert "new alert" not in as_ana.get(f"/newcomers?since={mildest.pk}").content.decode()
+    assert "new alert" not in as_ana.get(f"/newcomers?since={last}").content.decode()
+
+
+def test_what_comes_back_is_announced_too(as_ana: Client, ana: User, worst: Alert, mildest: Alert) -> None:
+    """An alert that a watch opens again is as old as it ever was. What one reopens oneself is no news."""
+    for alert in (worst, mildest):
+        workflow.close(alert, Verdict.DUPLICATE, by=ana, version=1, reason="x")
+    page = as_ana.get(QUEUE).content.decode()
+    address = unescape(page.partition('id="newcomers" hx-get="')[2].partition('"')[0])
+    workflow.reopen(mildest, by=ana, version=2, reason="x")
+    assert "show" not in as_ana.get(address).content.decode()
+    tripwire.trip(
+        Watch.objects.create(alert=worst, condition="returns", kind="ClusterRole", until=timezone.now()), None
+    )
+    assert "1 came back — show" in as_ana.get(address).content.decode()
 
 
 def test_many_are_closed_at_once_and_each_says_what_became_of_it(as_ana: Client, worst: Alert, mildest: Alert) -> None:
@@ -177,8 +198,11 @@ def test_a_critical_alert_is_a_row_of_its_own_and_so_is_one_not_examined(as_ana:
 
 
 def test_history_is_no_news(as_ana: Client, worst: Alert, mildest: Alert) -> None:
+    since = opening(worst)
+    opening(mildest)
+    assert "1 new alert" in as_ana.get(f"/newcomers?since={since}").content.decode()
     Alert.objects.filter(pk=mildest.pk).update(historical=True)
-    assert "new alert" not in as_ana.get(f"/newcomers?since={worst.pk}").content.decode()
+    assert "new alert" not in as_ana.get(f"/newcomers?since={since}").content.decode()
     assert "From history" in as_ana.get(QUEUE).content.decode()
 
 
