@@ -112,6 +112,10 @@ class Alert(models.Model):
         """Tell whether somebody still has to look at it."""
         return self.status != lifecycle.Status.CLOSED
 
+    def awaits_response(self) -> bool:
+        """Tell whether nobody began with it, and there is a time by which somebody should."""
+        return self.status == lifecycle.Status.NEW and self.respond_by is not None
+
     def is_overdue(self) -> bool:
-        """Tell whether it is open, and past the time by which somebody should have responded."""
-        return self.is_open() and self.respond_by is not None and self.respond_by < timezone.now()
+        """Tell whether nobody began with it by the time by which somebody should have."""
+        return self.status == lifecycle.Status.NEW and self.respond_by is not None and self.respond_by < timezone.now()

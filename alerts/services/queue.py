@@ -160,9 +160,10 @@ OVERDUE = Filter(status="overdue", owner="any")
 
 
 def _in_status(status: str) -> QuerySet[Alert]:
-    if status in {"open", "overdue"}:
-        still = Alert.objects.open()
-        return still.filter(respond_by__lt=timezone.now()) if status == "overdue" else still
+    if status == "open":
+        return Alert.objects.open()
+    if status == "overdue":
+        return Alert.objects.filter(status=lifecycle.Status.NEW, respond_by__lt=timezone.now())
     return Alert.objects.all() if status == "any" else Alert.objects.filter(status=status)
 
 

@@ -38,8 +38,8 @@ def _changing(alert: Alert, *, version: int) -> Iterator[Alert]:
         fresh.save(update_fields=_CHANGED_BY_PEOPLE)
 
 
-def _begin(alert: Alert) -> None:
-    """Count a new alert as begun: somebody works on it."""
+def begin(alert: Alert) -> None:
+    """Count a new alert as begun: somebody works on it. The caller saves its status."""
     if alert.status == Status.NEW:
         alert.status = Status.IN_PROGRESS
 
@@ -50,7 +50,7 @@ def take(alert: Alert, *, by: User, version: int) -> None:
     Raises Stale.
     """
     with _changing(alert, version=version) as fresh:
-        _begin(fresh)
+        begin(fresh)
         fresh.assignee = by
         Activity.objects.record("assigned", "took the alert", by=by, alert=fresh)
 
@@ -99,7 +99,7 @@ def answer(alert: Alert, key: str, outcome: str, *, by: User, version: int, reas
     with _changing(alert, version=version) as fresh:
         if not fresh.is_open():
             raise MoveRefused("This alert is closed. Reopen it to change an answer.")
-        _begin(fresh)
+        begin(fresh)
         step = Step.objects.select_for_update().get(alert=fresh, key=key)
         step.outcome = outcome
         step.save()

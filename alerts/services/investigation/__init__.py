@@ -108,9 +108,11 @@ def _save(case: Case, gathered: dict[str, Any], of_role: posture.Look, observed:
             setattr(fresh, field, value)
         mutes.consider(fresh, first=fresh.evidence_at is None)
         fresh.evidence_at = timezone.now()
-        # Nobody can be late for what was over before we heard of it.
-        if fresh.respond_by is None and not fresh.historical:
-            fresh.respond_by = fresh.opened_at + _RESPOND_WITHIN[rbac.Severity(fresh.severity)]
+        # Nobody can be late for what was over before we heard of it. What turns graver leaves less time from now on.
+        if not fresh.historical:
+            known_at = fresh.opened_at if fresh.respond_by is None else timezone.now()
+            respond_by = known_at + _RESPOND_WITHIN[rbac.Severity(fresh.severity)]
+            fresh.respond_by = min(fresh.respond_by or respond_by, respond_by)
         # What could not be asked is asked again.
         fields = [*gathered, "evidence_at", "respond_by", "muted_by"]
         if fresh.evidence_error:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.models import Activity, Alert, Answer, Revocation, Step
-from alerts.services import remedies, watch
+from alerts.services import remedies, watch, workflow
 from alerts.services.revocation import removal, summary
 
 State = Revocation.State
@@ -92,8 +92,9 @@ def finish(alert: Alert, revocation: Revocation) -> None:
     )
     if revocation.state == State.DONE and not removes:
         watch.start(alert, by=revocation.requested_by, days=watch.DAYS)
+    workflow.begin(alert)
     alert.version, alert.evidence_due = alert.version + 1, alert.evidence_due or removes
-    alert.save(update_fields=["version", "evidence_due"])
+    alert.save(update_fields=["version", "evidence_due", "status"])
 
 
 def _ends_everything(revocation: Revocation) -> bool:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from alerts.audit.visible import visible
 from alerts.models import Activity, Alert, Revocation
 from alerts.models.revocation import APPROVABLE_FOR
+from alerts.services import workflow
 from alerts.services.revocation import planning, removal, summary, targets
 from alerts.services.revocation.cautions import personal
 
@@ -48,6 +49,8 @@ def request(revocation: Revocation, *, by: User, reason: str, digest: str, typed
             if not fresh.alert.cluster.second_person_required:
                 _schedule(fresh)
             fresh.save()
+            workflow.begin(alert)
+            alert.save(update_fields=["status"])
             summary.write_evidence(alert, fresh)
             _record(fresh, "revoke_requested", f"asked to {what(fresh)}: {fresh.reason}", by)
     except IntegrityError:

@@ -1,11 +1,13 @@
 """What an investigation finds in the recorded scenarios, from events alone."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from django.db import transaction
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker, Settings
 
 from alerts.models import AccessVersion, Alert, AuditEvent, Cluster
@@ -271,6 +273,15 @@ def test_an_alert_gets_a_time_to_respond_by_once(attack: Alert) -> None:
     assert attack.respond_by is not None
     assert (attack.respond_by - attack.opened_at).total_seconds() == 15 * 60
     assert gathered(attack).respond_by == attack.respond_by
+
+
+def test_what_turns_out_graver_leaves_less_time_to_respond(attack: Alert) -> None:
+    """A role that nobody held gives hours; once it is bound to somebody, they are minutes from then on."""
+    Alert.objects.filter(pk=attack.pk).update(historical=False, respond_by=timezone.now() + timedelta(hours=8))
+    before = timezone.now()
+    respond_by = gathered(attack).respond_by
+    assert respond_by is not None
+    assert before + timedelta(minutes=15) <= respond_by <= timezone.now() + timedelta(minutes=15)
 
 
 def test_use_that_comes_later_makes_the_alert_due_and_is_found(cluster: Cluster) -> None:

@@ -42,6 +42,12 @@ def test_only_those_who_may_revoke_can_ask_or_call_off(alert: Alert, rex: User, 
         revocation.call_off(scheduled, by=ana)
 
 
+def test_who_asks_for_a_revoke_has_begun_with_the_alert(alert: Alert, rex: User) -> None:
+    ask(revocation.plan(alert), rex)
+    alert.refresh_from_db()
+    assert alert.status == lifecycle.Status.IN_PROGRESS
+
+
 def test_an_old_plan_is_not_run(alert: Alert, rex: User) -> None:
     planned = revocation.plan(alert)
     with later(minutes=11), pytest.raises(revocation.Outdated, match="ten minutes old"):

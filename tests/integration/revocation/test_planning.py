@@ -194,7 +194,8 @@ def test_what_is_gone_already_is_said_and_can_be_recorded(alert: Alert, scene: S
     assert (planned.state, planned.effects["gone"]) == (State.REFUSED, True)
     assert planned.error.startswith("It is gone already")
     checked = revocation.confirm_by_hand(alert, by=ana)
-    assert checked.state == State.DONE
+    alert.refresh_from_db()
+    assert (checked.state, alert.status) == (State.DONE, "in_progress")
 
 
 def test_bindings_to_a_role_that_is_gone_are_planned_alone(alert: Alert, scene: Scene) -> None:

@@ -251,3 +251,14 @@ def test_each_row_says_how_long_there_is_to_respond_and_the_head_how_many_are_pa
     assert "respond in 11 min" in page
     Alert.objects.filter(pk=worst.pk).update(respond_by=None)
     assert "past their time" not in as_ana.get(QUEUE).content.decode()
+
+
+def test_who_took_an_alert_has_responded(as_ana: Client, ana: User, worst: Alert, mildest: Alert) -> None:
+    Alert.objects.update(respond_by=timezone.now() - timedelta(minutes=5))
+    workflow.take(worst, by=ana, version=1)
+    assert ">1 past their time" in as_ana.get(QUEUE).content.decode()
+    overdue = as_ana.get(f"{QUEUE}?status=overdue").content.decode()
+    assert "pod-log-reader created" in overdue
+    assert "metrics-scraper-v2 created" not in overdue
+    assert "overdue" not in as_ana.get(worst.get_absolute_url()).content.decode()
+    assert "overdue by 5 min" in as_ana.get(mildest.get_absolute_url()).content.decode()
