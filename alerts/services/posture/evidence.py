@@ -38,7 +38,7 @@ def of(alert: Alert) -> dict[str, Any]:
     gaps = gaps_of(alert.cluster)
     soft = [{"key": "gap", "level": "soft", "title": gap, "detail": "", "lines": [], "left_out": 0} for gap in gaps]
     return {
-        "summary": _summary(groups, accepted),
+        "summary": " ".join([_summary(groups, accepted), *(["Not everything could be evaluated."] if gaps else [])]),
         "chips": [["critical", "Open to anybody"]] if groups and groups[0].level == "critical" else [],
         "findings": [*found, *soft],
     }
@@ -91,4 +91,4 @@ def _summary(groups: list[Group], accepted: int) -> str:
     if not count:
         return f"No open findings{besides}."
     worst = groups[0].kind.label
-    return f"{count} open finding{'' if count == 1 else 's'}{besides}; the gravest: {worst[:1].lower()}{worst[1:]}"
+    return f"{count} open finding{'' if count == 1 else 's'}{besides}; the gravest: {worst[:1].lower()}{worst[1:]}."

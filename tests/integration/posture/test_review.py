@@ -174,6 +174,14 @@ def test_two_alerts_have_the_same_finding_each(cluster: Cluster) -> None:
     assert [each.alert for each in PostureFinding.objects.open()] == [alerts[1]]
 
 
+def test_no_open_findings_is_not_said_alone_where_little_could_be_evaluated(cluster: Cluster) -> None:
+    alert: Alert = make_alert(cluster)
+    posture.review(cluster)
+    assert posture.evidence(alert)["summary"] == "No open findings. Not everything could be evaluated."
+    cluster.posture_reviews.update(gaps=[])
+    assert posture.evidence(alert)["summary"] == "No open findings."
+
+
 def test_the_evidence_counts_and_cuts_long_lists(cluster: Cluster, ana: User) -> None:
     alert: Alert = make_alert(cluster)
     for number in range(14):
