@@ -8,13 +8,17 @@ from alerts import rbac
 from alerts.services.investigation.acts import Act
 from alerts.services.investigation.attack import TECHNIQUES
 
+# How acts are marked, what tells most first
+_HEATS = ("hot", "warm", "")
+
 
 def entries(acts: Sequence[Act], *, day: date, limit: int, newest: bool = False) -> dict[str, Any]:
-    """Return up to `limit` acts as JSON, the first of them or the newest, and how many are left out.
+    """Return up to `limit` acts as JSON, the hottest of them or the newest, in order; and how many are left out.
 
-    `day` is the alert's, which need not be said again.
+    `day` is the alert's, which need not be said again. Whoever first looks around for long hides nothing by it.
     """
-    shown = acts[-limit:] if newest else acts[:limit]
+    order = sorted(range(len(acts)), key=lambda at: -at if newest else _HEATS.index(acts[at].heat))
+    shown = [acts[at] for at in sorted(order[:limit])]
     return {"shown": [entry(act, day) for act in shown], "left_out": len(acts) - len(shown)}
 
 

@@ -1,5 +1,6 @@
 """Audit events told as acts."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from alerts.audit.decode import decode
 from alerts.services.investigation.acts import Act, Outcome, act_of, told
 from alerts.services.investigation.attack import INFINITIVES, PATTERNS, TECHNIQUES, Purpose
+from alerts.services.investigation.timeline import entries
 from tests.conftest import RECORDINGS
 from tests.unit.audit.events import decoded
 
@@ -159,6 +161,18 @@ def test_acts_far_apart_are_not_told_together() -> None:
     one = act("get", "secrets", namespace="web", name="a")
     later = act("get", "secrets", namespace="web", name="b", requestReceivedTimestamp="2026-11-23T18:52:12Z")
     assert len(told([one, later])) == 2
+
+
+def test_of_many_acts_the_timeline_shows_the_hottest() -> None:
+    """A look into seventy namespaces does not push out what was read after it."""
+    looks = [act("get", "configmaps", namespace=f"team-{number}", name="settings") for number in range(70)]
+    theft = act("get", "secrets", namespace="payments", name="db")
+    timeline = entries([*looks, theft], day=date(2026, 11, 23), limit=60)
+    assert timeline["left_out"] == 11
+    shown = ["".join(text for _, text in entry["text"]) for entry in timeline["shown"]]
+    assert shown == [sentence(one) for one in (*looks[:59], theft)]
+    newest = entries([*looks, theft], day=date(2026, 11, 23), limit=2, newest=True)
+    assert [entry["heat"] for entry in newest["shown"]] == [looks[-1].heat, "hot"]
 
 
 def test_the_same_act_again_is_counted() -> None:
