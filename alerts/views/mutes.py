@@ -1,5 +1,8 @@
 """Mutes: what they hide, why and until when; begun after a look at what they would have hidden, and ended early."""
 
+import hashlib
+import json
+
 from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpResponse
@@ -44,6 +47,9 @@ def add_mute(request: Request, pk: int | None = None) -> HttpResponse:
     scope = form.scope()
     if request.POST.get("action") == "preview":
         return _form(request, form, alert, scope=scope)
+    if request.POST.get("seen") != _seen(scope, covers=_covers(form, scope)):
+        problem = "What the preview showed was something else. Look at what this hides, then mute it."
+        return _form(request, form, alert, scope=scope, problem=problem, status=422)
     values = {name: form.cleaned_data[name] for name in ("reason", "days", "covers_critical")}
     try:
         mute = muting.begin(scope, by=request.user, asked_from=alert, **values)
@@ -77,7 +83,23 @@ def _form(
     """Show the form, and what a mute of that scope would have hidden, where there is one."""
     context: dict[str, object] = {"form": form, "alert": alert, "problem": problem, "scope": scope}
     if scope is not None:
-        covers = scope.exact and bool(form.is_bound and form.cleaned_data.get("covers_critical"))
+        covers = _covers(form, scope)
         preview, examples = muting.preview(scope, by=request.user, covers_critical=covers)
-        context |= {"preview": preview, "examples": examples, "covers_critical": covers}
+        context |= {
+            "preview": preview,
+            "examples": examples,
+            "covers_critical": covers,
+            "seen": _seen(scope, covers=covers),
+        }
     return render(request, "alerts/mute.html", context, status=status)
+
+
+def _covers(form: MuteForm, scope: Scope) -> bool:
+    """Tell whether the mute that is entered hides Critical alerts too."""
+    return scope.exact and bool(form.is_bound and form.cleaned_data.get("covers_critical"))
+
+
+def _seen(scope: Scope, *, covers: bool) -> str:
+    """Return what tells the preview of one mute from that of another."""
+    content = [scope.cluster and scope.cluster.pk, scope.detection, scope.actor, scope.object, covers]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,5 +1,8 @@
 """The mutes' pages: begun from an alert with a look at what would have been hidden, listed, ended."""
 
+import re
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -17,6 +20,14 @@ def alert(cluster: Cluster) -> Alert:
 def entered(at: Cluster, /, **changes: object) -> dict[str, object]:
     scope = {"cluster": at.pk, "detection": "", "actor": "ci-deployer", "object": "ClusterRole certkeeper-view"}
     return scope | {"days": 7, "reason": "A known release.", "action": "mute"} | changes
+
+
+def mute(client: Client, address: str, values: dict[str, object]) -> Any:
+    """Look at the preview, then mute what it showed."""
+    seen = re.search(
+        r'name="seen" value="(\w+)"', client.post(address, values | {"action": "preview"}).content.decode()
+    )
+    return client.post(address, values | {"seen": seen[1] if seen else ""}, follow=True)
 
 
 def test_from_an_alert_it_starts_as_narrow_as_can_be_with_a_preview(as_ana: Client, alert: Alert) -> None:
@@ -38,7 +49,7 @@ def test_a_name_with_a_star_is_shown_as_what_fits_it_alone(as_ana: Client, clust
     assert r'value="ClusterRole \*"' in page
     assert r"For a * in a name write \*" in page
     assert "It would have hidden <b>1 alert</b>" in page
-    as_ana.post(f"/alerts/{starred.pk}/mute", entered(cluster, object=r"ClusterRole \*"))
+    mute(as_ana, f"/alerts/{starred.pk}/mute", entered(cluster, object=r"ClusterRole \*"))
     assert r"<code>ClusterRole \*</code>" in as_ana.get("/mutes").content.decode()
     assert Mute.objects.get().alerts.get() == starred
 
@@ -50,8 +61,25 @@ def test_a_preview_mutes_nothing(as_ana: Client, alert: Alert, cluster: Cluster)
     assert not Mute.objects.exists()
 
 
+def test_what_no_preview_showed_is_not_muted(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
+    """Who widens it after the look, or confirms Critical, sees first what that hides."""
+    make_alert(cluster, "other", severity="medium", score=40)
+    address = f"/alerts/{alert.pk}/mute"
+    page = as_ana.get(address).content.decode()
+    narrow = {"seen": page.partition('name="seen" value="')[2].partition('"')[0]}
+    for wider, shown in (({"object": "ClusterRole *"}, "2 alerts"), ({"covers_critical": "on"}, "1 alert")):
+        values = entered(cluster, detection="cluster_role_created", **wider)
+        response = as_ana.post(address, values | narrow)
+        assert response.status_code == 422
+        assert "What the preview showed was something else." in response.content.decode()
+        assert f"It would have hidden <b>{shown}</b>" in response.content.decode()
+    assert not Mute.objects.exists()
+    response = as_ana.post(address, entered(cluster, detection="cluster_role_created") | narrow)
+    assert (response.status_code, Mute.objects.count()) == (302, 1)
+
+
 def test_a_mute_hides_the_alert_and_the_queue_says_how_many(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
-    response = as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster), follow=True)
+    response = mute(as_ana, f"/alerts/{alert.pk}/mute", entered(cluster))
     assert "Muted until" in response.content.decode()
     page = as_ana.get("/").content.decode()
     assert "ClusterRole certkeeper-view created" not in page
@@ -62,11 +90,11 @@ def test_a_mute_hides_the_alert_and_the_queue_says_how_many(as_ana: Client, aler
 
 def test_a_critical_alert_asks_for_confirmation(as_ana: Client, alert: Alert, cluster: Cluster) -> None:
     Alert.objects.update(severity="critical", score=96)
-    response = as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster))
+    response = mute(as_ana, f"/alerts/{alert.pk}/mute", entered(cluster))
     assert response.status_code == 422
     assert "This alert is Critical and would stay where it is." in response.content.decode()
     assert not Mute.objects.exists()
-    as_ana.post(f"/alerts/{alert.pk}/mute", entered(cluster, covers_critical="on"))
+    mute(as_ana, f"/alerts/{alert.pk}/mute", entered(cluster, covers_critical="on"))
     assert Mute.objects.get().alerts.get() == alert
 
 
@@ -83,7 +111,7 @@ def test_a_critical_alert_asks_for_confirmation(as_ana: Client, alert: Alert, cl
 def test_what_is_refused_is_said_and_nothing_entered_is_lost(
     as_ana: Client, cluster: Cluster, changes: dict[str, object], problem: str
 ) -> None:
-    response = as_ana.post("/mutes/new", entered(cluster, **changes))
+    response = mute(as_ana, "/mutes/new", entered(cluster, **changes))
     assert response.status_code == 422
     page = response.content.decode()
     assert problem in page
