@@ -11,7 +11,7 @@ from alerts.models import Alert, Cluster, PostureFinding
 from alerts.services import posture as reviewing
 from alerts.services import queue
 from alerts.views.alert import render_alert
-from alerts.views.request import Request, check_may
+from alerts.views.request import Request, check_may, number_of
 
 DAYS_SHOWN = 30
 FIXED_SHOWN = 100
@@ -48,8 +48,7 @@ def decide(request: Request, pk: int) -> HttpResponse:
         problem = ""
     except reviewing.Refused as refused:
         problem = str(refused)
-    number = request.POST.get("alert", "")
-    alert = Alert.objects.filter(pk=int(number)).first() if number.isascii() and number.isdigit() else None
+    alert = Alert.objects.filter(pk=number_of(request.POST.get("alert", ""))).first()
     if alert is not None:
         return _alert_page(request, alert, problem)
     if problem:

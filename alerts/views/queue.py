@@ -15,7 +15,7 @@ from alerts.lifecycle import MoveRefused, Verdict
 from alerts.models import Activity, Alert, Cluster, SavedView
 from alerts.services import queue as triage_queue
 from alerts.services import saved_views, workflow
-from alerts.views.request import Request, check_may
+from alerts.views.request import Request, check_may, number_of
 
 ROWS_A_PAGE = 50
 # An alert as a row names it: its key, and the version that was seen.
@@ -35,10 +35,8 @@ def queue(request: Request) -> HttpResponse:
 def newcomers(request: Request) -> HttpResponse:
     """Tell how many alerts of this view opened or came back since the list was drawn. The list itself never moves."""
     view = triage_queue.Filter.of(request.GET)
-    since = request.GET.get("since", "")
-    count, back = 0, 0
-    if since.isascii() and since.isdigit() and len(since) < 18:
-        count, back = view.news(int(since), seen_by=request.user)
+    since = number_of(request.GET.get("since", ""))
+    count, back = view.news(since, seen_by=request.user)
     context = {"count": count, "back": back, "since": since, "view": view}
     return render(request, "alerts/queue.html#newcomers", context)
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from alerts.models import Alert, Revocation
 from alerts.services import revocation
 from alerts.views import password
-from alerts.views.request import Request, check_may
+from alerts.views.request import Request, check_may, number_of
 from alerts.views.revoke import approvable, lines, render_fresh, wake
 
 _REMOVE = Revocation.Mode.REMOVE
@@ -55,7 +55,7 @@ def _run(request: Request, alert: Alert) -> HttpResponse:
 def remove_plan(request: Request, pk: int) -> HttpResponse:
     """Plan the removal of the chosen things now."""
     check_may(request, "triage_alert")
-    chosen = [int(key) for key in request.POST.getlist("item") if key.isascii() and key.isdigit() and len(key) < 18]
+    chosen = [number for key in request.POST.getlist("item") if (number := number_of(key))]
     revocation.plan_removal(_alert(pk), chosen)
     return redirect("alerts:remove", pk)
 

@@ -20,3 +20,8 @@ def check_may(request: Request, permission: str) -> None:
     """
     if not request.user.has_perm(f"alerts.{permission}"):
         raise PermissionDenied
+
+
+def number_of(text: str) -> int:
+    """Return the number that a client sent as text, 0 where it is none that a row could have."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0

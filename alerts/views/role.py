@@ -1,13 +1,13 @@
 """The roles, and one role with its versions and what differs between any two."""
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from alerts.models import AccessObject, AccessVersion, Cluster
 from alerts.services import roles as role_history
-from alerts.views.request import Request
+from alerts.views.request import Request, number_of
 
 ROWS_A_PAGE = 100
 VERSIONS_A_PAGE = 20
@@ -63,13 +63,12 @@ def _chosen(request: Request, name: str, cluster: Cluster) -> AccessVersion | No
     key = request.GET.get(name, "")
     if not key:
         return None
-    if not key.isdigit():
-        raise Http404
-    return get_object_or_404(AccessVersion.objects.select_related("object"), pk=int(key), object__cluster=cluster)
+    versions = AccessVersion.objects.select_related("object")
+    return get_object_or_404(versions, pk=number_of(key), object__cluster=cluster)
 
 
 def _other(request: Request, role: AccessObject) -> AccessObject | None:
-    key = request.GET.get("other", "")
-    if not key.isdigit():
+    key = number_of(request.GET.get("other", ""))
+    if not key:
         return None
-    return get_object_or_404(AccessObject, pk=int(key), cluster=role.cluster, kind__in=role_history.ROLE_KINDS)
+    return get_object_or_404(AccessObject, pk=key, cluster=role.cluster, kind__in=role_history.ROLE_KINDS)

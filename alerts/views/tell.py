@@ -16,7 +16,7 @@ from alerts.models import Alert, Notification, Stakeholder
 from alerts.notifications.message import Message
 from alerts.services import delivery, draft
 from alerts.services.workflow import Stale
-from alerts.views.request import Request, check_may
+from alerts.views.request import Request, check_may, number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def tell(request: Request, pk: int) -> HttpResponse:
         return _page(request, alert, chosen=_not_told_yet(alert), forms=_drafts(alert))
     check_may(request, "triage_alert")
     form, forms = TellForm(request.POST), _entered(request)
-    chosen = frozenset(int(key) for key in request.POST.getlist("recipients") if key.isdigit())
+    chosen = frozenset(map(number_of, request.POST.getlist("recipients"))) - {0}
     if request.POST.get("action") == "preview":
         return _page(request, alert, chosen=chosen, forms=forms)
     problems = _problems(form, forms)

@@ -14,7 +14,7 @@ from alerts.lifecycle import MoveRefused, Status, Verdict
 from alerts.models import Alert, Note
 from alerts.services import queue, workflow
 from alerts.views.alert import feed, render_alert
-from alerts.views.request import Request, check_may
+from alerts.views.request import Request, check_may, number_of
 
 
 def _change(request: Request, pk: int, change: Callable[[Alert, int], object]) -> HttpResponse:
@@ -22,10 +22,10 @@ def _change(request: Request, pk: int, change: Callable[[Alert, int], object]) -
     check_may(request, "triage_alert")
     alert = get_object_or_404(Alert, pk=pk)
     view = QueryDict(request.POST.get("view", ""))
-    version = request.POST.get("version", "")
+    version = number_of(request.POST.get("version", ""))
     problem, status = "", 200
     try:
-        change(alert, int(version) if version.isdigit() else 0)
+        change(alert, version)
     except workflow.Stale as stale:
         problem, status = str(stale), 409
     except MoveRefused as refused:
@@ -46,7 +46,7 @@ def take(request: Request, pk: int) -> HttpResponse:
 def assign(request: Request, pk: int) -> HttpResponse:
     """Give the alert to somebody, or back to the queue."""
     chosen = request.POST.get("assignee", "")
-    to = get_object_or_404(User, pk=int(chosen), is_active=True) if chosen.isdigit() else None
+    to = get_object_or_404(User, pk=number_of(chosen), is_active=True) if chosen else None
     return _change(request, pk, lambda alert, version: workflow.assign(alert, to, by=request.user, version=version))
 
 

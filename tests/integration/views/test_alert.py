@@ -112,9 +112,19 @@ def test_a_stale_form_gets_409_and_the_newer_state(as_ana: Client, alert: Alert,
         assert 'name="version" value="2"' in page
 
 
-@pytest.mark.parametrize("version", ["", "x", "-1", "99999999999999999999"])
+@pytest.mark.parametrize("version", ["", "x", "-1", "²", "9" * 20, "9" * 5000])
 def test_a_form_with_a_senseless_version_is_stale(as_ana: Client, alert: Alert, version: str) -> None:
     assert as_ana.post(address(alert, "take"), {"version": version}).status_code == 409
+
+
+@pytest.mark.parametrize("number", ["x", "²", "9" * 20, "9" * 5000])
+def test_a_number_that_is_none_is_not_found_and_no_error_of_ours(as_ana: Client, alert: Alert, number: str) -> None:
+    role = f"/roles/{alert.object_id}"
+    assert as_ana.get(role, {"new": number}).status_code == 404
+    assert as_ana.get(role, {"other": number}).status_code == 200
+    assert as_ana.post(address(alert, "assign"), {"version": 1, "assignee": number}).status_code == 404
+    assert as_ana.post(address(alert, "tell"), {"action": "preview", "recipients": number}).status_code == 200
+    assert as_ana.get("/newcomers", {"since": number}).status_code == 200
 
 
 def test_an_answer_stands_beside_its_question(as_ana: Client, alert: Alert) -> None:
