@@ -10,7 +10,13 @@ from alerts.rbac.capability import ANY_GROUP, ANY_RESOURCE, ANY_VERB, Capability
 
 STAR = "*"
 # Kinds outside namespaces that Kubernetes itself does not serve.
-CLUSTER_SCOPED = frozenset({"clusteradmissionpolicies", "clusterpolicies", "constrainttemplates", "validatingpolicies"})
+CLUSTER_SCOPED = frozenset(
+    {
+        "clusteradmissionpolicies", "clusterpolicies", "constrainttemplates", "validatingpolicies",
+        "clusterworkflowtemplates", "objects", "releases",
+        "groups", "identities", "oauthaccesstokens", "oauthauthorizetokens", "useridentitymappings",
+    }
+)  # fmt: skip
 
 
 def load(text: str) -> tuple[Capability, ...]:

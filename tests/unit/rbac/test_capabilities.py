@@ -142,6 +142,21 @@ FIXTURES = {
         ["create on serviceaccounts", "patch on serviceaccounts/token"],
         ["update on * in core"],
     ),
+    "deploy-through-operators": Fixture(
+        ["create on kustomizations in kustomize.toolkit.fluxcd.io"],
+        ["get, delete on applications in argoproj.io", "create on kustomizations in kustomize.example.com"],
+        ["patch on * in argoproj.io"],
+    ),
+    "use-constraints": Fixture(
+        ["use on securitycontextconstraints in security.openshift.io named privileged"],
+        ["use on securitycontextconstraints in security.openshift.io named restricted-v2", "get on * in *"],
+        ["use on * in *"],
+    ),
+    "openshift-identities": Fixture(
+        ["create on oauthaccesstokens in oauth.openshift.io"],
+        ["get, list on groups in user.openshift.io", "update on groups in core"],
+        ["update on * in user.openshift.io"],
+    ),
     "debug-urls": Fixture(["get at /debug/pprof/*"], ["get at /healthz, /metrics", "list at *"], ["* at /l*"]),
 }
 TOLD_BY_RULES = [capability.id for capability in CAPABILITIES if capability.ways or capability.paths]
@@ -182,8 +197,8 @@ def test_what_proves_it_is_permitted_by_the_rule_it_names(key: str, kind: str) -
         assert proof.kubectl("eve").startswith("kubectl auth can-i ")
 
 
-def test_there_are_42_in_order_each_explained() -> None:
-    assert [capability.number for capability in CAPABILITIES] == list(range(1, 43))
+def test_there_are_45_in_order_each_explained() -> None:
+    assert [capability.number for capability in CAPABILITIES] == list(range(1, 46))
     assert all(capability.title and capability.reason and capability.techniques for capability in CAPABILITIES)
 
 
@@ -197,6 +212,14 @@ def test_a_powerful_name_is_as_bad_as_any() -> None:
     (one,) = held(rules("impersonate on groups named dev, system:masters"))
     assert one.powerful
     assert one.proofs[0].request.name == "system:masters"
+
+
+def test_who_approves_certificates_that_others_ask_for_is_found_and_weighs_less() -> None:
+    approval = f"update on certificatesigningrequests/approval in {CERTIFICATES}"
+    signers = f"approve on signers in {CERTIFICATES} named"
+    (clients,) = held(rules(approval, f"{signers} kubernetes.io/kube-apiserver-client"))
+    (servers,) = held(rules(approval, f"{signers} kubernetes.io/kubelet-serving"))
+    assert (clients.base, clients.powerful, servers.base, servers.powerful) == (50, True, 50, False)
 
 
 def test_a_permission_without_its_companion_is_only_half() -> None:
