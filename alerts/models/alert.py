@@ -118,4 +118,4 @@ class Alert(models.Model):
 
     def is_overdue(self) -> bool:
         """Tell whether nobody began with it by the time by which somebody should have."""
-        return self.status == lifecycle.Status.NEW and self.respond_by is not None and self.respond_by < timezone.now()
+        return self.awaits_response() and self.respond_by is not None and self.respond_by < timezone.now()

@@ -17,10 +17,11 @@ class BatchManager(models.Manager["Batch"]):
 
         In one statement with many rows, for otherwise this takes the worker longer than to read them.
         """
-        rows = []
+        fields = {field.name: field for field in Batch._meta.concrete_fields}
+        rows: list[list[Any]] = []
         for batch in batches:
             batch.state, batch.leased_until, batch.error = Batch.State.DONE, None, ""
-            rows.append(_row(batch))
+            rows.append([fields[name].get_db_prep_save(getattr(batch, name), connection) for name in _FINISHED])
         with connection.cursor() as cursor:
             cursor.executemany(_FINISH, rows)
 
@@ -35,6 +36,9 @@ class Batch(models.Model):
         LEASED = "leased"
         DONE = "done"
         QUARANTINED = "quarantined"
+
+    # Somebody is to examine these, or just does.
+    UNEXAMINED: ClassVar = (State.WAITING, State.LEASED)
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="batches")
     sha256 = models.CharField(max_length=64)
@@ -91,12 +95,6 @@ _FINISHED = (
     "event_count", "damaged_count", "earliest_at", "latest_at", "mentions",
     "id",
 )  # fmt: skip
-
-
-def _row(batch: Batch) -> list[Any]:
-    """Return what fills the places of _FINISH, as the database wants it."""
-    fields = {field.name: field for field in Batch._meta.concrete_fields}
-    return [fields[name].get_db_prep_save(getattr(batch, name), connection) for name in _FINISHED]
 
 
 class DamagedItem(models.Model):

@@ -62,7 +62,12 @@ def held(rules: Rules, scope: str = "") -> tuple[Held, ...]:
     found = {capability.id: worst for capability in CAPABILITIES if (worst := probe.worst(capability)) is not None}
     if "everything" in found and not found["everything"].names:
         found = {key: one for key, one in found.items() if key not in WILDCARDS}
-    return tuple(sorted(found.values(), key=lambda one: (-one.base, not one.complete, one.capability.number)))
+    return worst_first(found.values())
+
+
+def worst_first(found: Iterable[Held]) -> tuple[Held, ...]:
+    """Return capabilities in the order in which they are told."""
+    return tuple(sorted(found, key=lambda one: (-one.base, not one.complete, one.capability.number)))
 
 
 def given(rules: Rules, capabilities: Iterable[Capability]) -> frozenset[str]:

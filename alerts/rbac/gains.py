@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from alerts.rbac.access import Access, Holder
-from alerts.rbac.capabilities import held, weight
+from alerts.rbac.capabilities import held, weight, worst_first
 from alerts.rbac.capability import Held
 from alerts.rbac.comparison import Part, parts
 from alerts.rbac.difference import Boxes, TooMuchWork, subtract
@@ -107,7 +107,7 @@ def _together(rules: RuleSet, had: RuleSet, before: Mapping[str, Held], scope: s
             # What the proofs say of other roles' rules would be read as this one's.
             own = tuple(proof for proof in one.proofs if proof.index < len(rules))
             alone[one.id] = replace(one, proofs=own, note=COMPLETED)
-    return tuple(sorted(alone.values(), key=lambda one: (-one.base, not one.complete, one.capability.number)))
+    return worst_first(alone.values())
 
 
 def had_before(one: Held, before: Held | None) -> bool:

@@ -86,7 +86,7 @@ def _judge_some(cluster: Cluster, around: "_Surroundings") -> list[Alert] | None
 def _judgeable(cluster: Cluster) -> list[AccessVersion]:
     """Lock and return the versions whose event had its time: it is in no batch that still waits to be examined."""
     found = unexplained(cluster).filter(at__lte=timezone.now() - grace())
-    waiting = cluster.batches.filter(state__in=[Batch.State.WAITING, Batch.State.LEASED])
+    waiting = cluster.batches.filter(state__in=Batch.UNEXAMINED)
     oldest = waiting.order_by("received_at").values_list("received_at", flat=True).first()
     if oldest is not None:
         found = found.filter(at__lt=oldest - grace())

@@ -25,7 +25,7 @@ BATCHES_A_PAGE = 20
 EVENTS_A_PAGE = 200
 # And opens no further batch after so long: each may hold what a shipper compressed, and somebody waits.
 SECONDS_A_PAGE = 5.0
-_UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED, Batch.State.QUARANTINED)
+_UNEXAMINED = (*Batch.UNEXAMINED, Batch.State.QUARANTINED)
 
 
 @dataclass(frozen=True)

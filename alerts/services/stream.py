@@ -121,7 +121,7 @@ def _arrivals(cluster: Cluster, now: datetime) -> list[datetime]:
 
 def _unread(cluster: Cluster, until: datetime) -> bool:
     """Tell whether a batch from before that time still waits: what is missed may be in it."""
-    waiting = cluster.batches.filter(state__in=[Batch.State.WAITING, Batch.State.LEASED])
+    waiting = cluster.batches.filter(state__in=Batch.UNEXAMINED)
     return waiting.filter(received_at__lte=until).exists()
 
 

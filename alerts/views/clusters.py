@@ -16,13 +16,12 @@ from alerts.views.request import Request
 
 DAMAGED_SHOWN = 50
 UNAUDITED_SHOWN = 20
-_UNEXAMINED = (Batch.State.WAITING, Batch.State.LEASED)
 
 
 @require_GET
 def clusters(request: Request) -> HttpResponse:
     """List the clusters with the health of their streams."""
-    waiting, quarantined = _batches(*_UNEXAMINED), _batches(Batch.State.QUARANTINED)
+    waiting, quarantined = _batches(*Batch.UNEXAMINED), _batches(Batch.State.QUARANTINED)
     listed = Cluster.objects.annotate(damaged=Count("damaged_items"))
     rows = [(each, waiting.get(each.pk, 0), quarantined.get(each.pk, 0)) for each in listed]
     return render(request, "alerts/clusters.html", {"rows": rows})
@@ -40,12 +39,12 @@ def cluster(request: Request, name: str) -> HttpResponse:
     found = get_object_or_404(Cluster, name=name)
     context = {
         "cluster": found,
-        "waiting": found.batches.filter(state__in=_UNEXAMINED).count(),
+        "waiting": found.batches.filter(state__in=Batch.UNEXAMINED).count(),
         "examined": found.batches_finished,
         "quarantined": found.batches.filter(state=Batch.State.QUARANTINED)
         .select_related("alert")
         .defer("body", "mentions"),
-        "failing": found.batches.filter(state__in=_UNEXAMINED, tries__gt=1).exclude(error="").defer("body")[:20],
+        "failing": found.batches.filter(state__in=Batch.UNEXAMINED, tries__gt=1).exclude(error="").defer("body")[:20],
         "damaged": found.damaged_items.select_related("alert").order_by("-received_at").defer("body")[:DAMAGED_SHOWN],
         "damaged_count": found.damaged_items.count(),
         "may_change": request.user.has_perm("alerts.change_cluster"),

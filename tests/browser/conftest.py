@@ -118,9 +118,7 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[OpenPage]:
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/login")
-        page.get_by_label("Name").fill(name)
-        page.get_by_label("Password").fill(demo.passwords[name])
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, name, demo.passwords[name])
         page.goto(path)
         return page
 
@@ -128,6 +126,12 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def log_in(page: Page, name: str, password: str) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
 
 
 def wait_for_htmx(page: Page) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Demo, OpenPage, wait_for_htmx
+from tests.browser.conftest import Demo, OpenPage, log_in, wait_for_htmx
 
 pytestmark = pytest.mark.browser
 
@@ -16,6 +16,14 @@ def open_alert(open_page: OpenPage, name: str) -> Page:
     page = open_page(name, ADDRESS)
     page.get_by_role("link", name="ClusterRole certkeeper-approver created").click()
     return page
+
+
+def write_too_late(page: Page, note: str) -> None:
+    """Write a note, and save it when the session is over."""
+    page.get_by_role("textbox", name="Note").fill(note)
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Save note").click()
+    page.wait_for_url(re.compile("/login"))
 
 
 def test_a_reason_survives_a_refusal_and_somebody_elses_change(open_page: OpenPage) -> None:
@@ -36,16 +44,9 @@ def test_a_reason_survives_a_refusal_and_somebody_elses_change(open_page: OpenPa
 
 def test_what_is_typed_survives_the_end_of_a_session(open_page: OpenPage, demo: Demo) -> None:
     page = open_alert(open_page, "analyst")
-    page.get_by_role("textbox", name="Note").fill("Two hours of findings.")
-    page.context.clear_cookies(name="sessionid")
-    page.get_by_role("button", name="Save note").click()
-    page.wait_for_url(re.compile("/login"))
-    page.get_by_label("Name").fill("analyst")
-    page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_label("Name").fill("analyst")
-    page.get_by_label("Password").fill(demo.passwords["analyst"])
-    page.get_by_role("button", name="Log in").click()
+    write_too_late(page, "Two hours of findings.")
+    log_in(page, "analyst", "wrong")
+    log_in(page, "analyst", demo.passwords["analyst"])
     expect(page.locator("#messages")).to_contain_text("What you had typed is here again")
     expect(page.get_by_role("textbox", name="Note")).to_have_value("Two hours of findings.")
     page.get_by_role("button", name="Save note").click()
@@ -58,13 +59,8 @@ def test_what_is_typed_survives_the_end_of_a_session(open_page: OpenPage, demo: 
 
 def test_what_one_typed_is_not_shown_to_who_logs_in_next(open_page: OpenPage, demo: Demo) -> None:
     page = open_alert(open_page, "analyst")
-    page.get_by_role("textbox", name="Note").fill("For my eyes.")
-    page.context.clear_cookies(name="sessionid")
-    page.get_by_role("button", name="Save note").click()
-    page.wait_for_url(re.compile("/login"))
-    page.get_by_label("Name").fill("responder")
-    page.get_by_label("Password").fill(demo.passwords["responder"])
-    page.get_by_role("button", name="Log in").click()
+    write_too_late(page, "For my eyes.")
+    log_in(page, "responder", demo.passwords["responder"])
     expect(page.locator("h1")).to_contain_text("certkeeper-approver")
     expect(page.get_by_role("textbox", name="Note")).to_have_value("")
     assert page.evaluate("sessionStorage.getItem('rolecall-typed')") is None

@@ -38,7 +38,7 @@ def of(alert: Alert) -> dict[str, Any]:
     gaps = gaps_of(alert.cluster)
     soft = [{"key": "gap", "level": "soft", "title": gap, "detail": "", "lines": [], "left_out": 0} for gap in gaps]
     return {
-        "summary": " ".join([_summary(groups, accepted), *(["Not everything could be evaluated."] if gaps else [])]),
+        "summary": _summary(groups, accepted) + (" Not everything could be evaluated." if gaps else ""),
         "chips": [["critical", "Open to anybody"]] if groups and groups[0].level == "critical" else [],
         "findings": [*found, *soft],
     }
