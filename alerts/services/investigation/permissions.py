@@ -119,7 +119,7 @@ class Permissions:
             return f"No new access: everybody bound to it could do all of it before. It permits{worst}."
         known = "" if self.case.listed else ", as far as the cluster’s bindings are known"
         count = f"{len(new)} subject{'' if len(new) == 1 else 's'}"
-        return f"New access for {count}{known}. It permits{worst}."
+        return f"New access for {count}{_openness(new)}{known}. It permits{worst}."
 
     def _chips(self) -> list[list[str]]:
         level = self.risk.severity.value
@@ -197,6 +197,13 @@ class Permissions:
         if not used or self.case.ref is None:
             return {}
         return {"requests": len(set(used)), "yaml": _visible(rbac.least_yaml(used, self.case.ref.name))}
+
+
+def _openness(gained: list[rbac.NetNew]) -> str:
+    """Say so where anybody or everybody is among who gains: that alone makes harmless rights grave."""
+    if any(one.subject.public for one in gained):
+        return ", anybody without log-in among them"
+    return ", everybody who can log in among them" if any(one.subject.everybody for one in gained) else ""
 
 
 def _capability(held: rbac.Held) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def test_a_binding_is_as_bad_as_what_it_gives_and_to_whom(cluster: Cluster) -> N
     assert harmless.severity == "low"
     assert everything.severity == "critical"
     assert public.score >= 80
+    assert ", anybody without log-in among them" in public.evidence["permissions"]["summary"]
+    assert "among them" not in everything.evidence["permissions"]["summary"]
     assert "bound all to the user eve, which permits everything" in told(everything)
     assert "anybody without log-in" in told(public)
     assert everything.evidence["permissions"]["gainers"][0]["who"] == "user eve"
